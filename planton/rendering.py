@@ -1,0 +1,101 @@
+"""Messages -> Kubernetes objects: prepare, translate, put in order. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import overload
+
+from planton.errors import ManifestError, Problem
+from planton.manifest import Manifests, prepare
+from planton.translate.collect import collect
+from planton.translate.contract import KubernetesObject
+from planton.translate.existing import Existing
+from planton.translate.platform import BackupPlatform
+from planton.types import Resource
+
+
+class Rendering(Sequence[KubernetesObject]):
+    """Kubernetes objects in the order in which they are applied, with what is worth saying about them.
+
+    Secrets among them hold real values: show a rendering by `planton render`, which masks them.
+
+    Attributes:
+        manifests: The messages with their defaults filled.
+        platform: The backup platform in force, or None without operator-level backups.
+        warnings: What is worth saying.
+    """
+
+    __slots__ = ("_objects", "manifests", "platform", "warnings")
+
+    def __init__(
+        self,
+        objects: Sequence[KubernetesObject],
+        manifests: Manifests,
+        platform: BackupPlatform | None,
+        warnings: Sequence[Problem],
+    ) -> None:
+        """Makes the rendering.
+
+        Args:
+            objects: Objects in their order.
+            manifests: The messages with their defaults filled.
+            platform: The backup platform in force.
+            warnings: What is worth saying.
+        """
+        self._objects = tuple(objects)
+        self.manifests = manifests
+        self.platform = platform
+        self.warnings = tuple(warnings)
+
+    @overload
+    def __getitem__(self, index: int) -> KubernetesObject: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[KubernetesObject]: ...
+    def __getitem__(self, index: int | slice) -> KubernetesObject | Sequence[KubernetesObject]:
+        """Gives an object by its place."""
+        return self._objects[index]
+
+    def __len__(self) -> int:
+        """Counts the objects."""
+        return len(self._objects)
+
+    def __repr__(self) -> str:
+        """Counts the objects and shows none."""
+        return f"<Rendering: {len(self)} objects, {len(self.warnings)} warnings>"
+
+
+def render(
+    manifests: Iterable[Resource],
+    platform: BackupPlatform | None = None,
+    existing: Existing | None = None,
+) -> Rendering:
+    """Turns messages into Kubernetes objects. Needs no cluster, and never changes its input.
+
+    Args:
+        manifests: Messages, as `planton.load` gives them or made in Python.
+        platform: Backup platform of the operator that runs the databases, where its manifest is not among them.
+        existing: Facts that only a cluster knows; nothing is assumed without them.
+
+    Returns:
+        The objects in the order in which they are applied.
+
+    Raises:
+        ManifestError: The messages cannot be used; it holds all problems at once.
+    """
+    prepared = prepare(manifests)
+    collected = collect(prepared, prepared.origins, platform, existing or Existing())
+    if collected.errors:
+        raise ManifestError(_with_lines(collected.errors, prepared))
+    return Rendering(collected.objects, prepared, collected.platform, _with_lines(collected.warnings, prepared))
+
+
+def _with_lines(problems: Sequence[Problem], manifests: Manifests) -> list[Problem]:
+    """Puts the line of its field into each problem that comes from a file."""
+    indexes = {origin: index for index, origin in enumerate(manifests.origins) if origin.file}
+    located = []
+    for problem in problems:
+        index = indexes.get(problem.origin)
+        line = manifests.line(index, problem.path) if index is not None else 0
+        located.append(replace(problem, origin=replace(problem.origin, line=line)) if line else problem)
+    return located

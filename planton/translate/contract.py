@@ -1,0 +1,33 @@
+"""Types that translators share: what a Kubernetes object is, and what a translator is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from planton.errors import Problem
+from planton.translate.existing import Existing
+from planton.translate.platform import BackupPlatform
+
+KubernetesObject: TypeAlias = dict[str, Any]
+"""A Kubernetes object as plain dicts, lists, strings, numbers and booleans."""
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """What one message becomes.
+
+    Attributes:
+        objects: Kubernetes objects, in no particular order.
+        errors: What makes the message unusable with this platform; origin and subject are filled in by the caller.
+        warnings: What is worth saying; likewise.
+    """
+
+    objects: Sequence[KubernetesObject]
+    errors: Sequence[Problem] = ()
+    warnings: Sequence[Problem] = ()
+
+
+Translate: TypeAlias = Callable[[Any, BackupPlatform | None, Existing], Translation]
+"""A translator: message with its defaults filled, backup platform, existing facts -> translation. Pure."""

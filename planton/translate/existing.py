@@ -1,0 +1,56 @@
+"""Facts that only a cluster knows, as one frozen value that translation takes as an argument."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class ExistingDatabase:
+    """A live `postgresql` custom resource, ours or not.
+
+    Attributes:
+        namespace: Its namespace.
+        name: Its name, such as `db-orders`.
+        version: `spec.postgresql.version`; empty when not set.
+        environment: The literal values of `spec.env`, by name.
+        team: `spec.teamId`.
+    """
+
+    namespace: str
+    name: str
+    version: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    team: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """What is there already.
+
+    Attributes:
+        from_cluster: True when the facts were read from a cluster; False when nothing is known.
+        databases: Every live `postgresql` custom resource in every namespace, sorted by namespace and name.
+        kubernetes_use_configmaps: The live operator's setting, "true" or "false"; None without an operator.
+        operator_version: Version of the live operator, from its image; None without one.
+        terminating_namespaces: Namespaces that are being deleted: nothing can be created there.
+    """
+
+    from_cluster: bool = False
+    databases: tuple[ExistingDatabase, ...] = ()
+    kubernetes_use_configmaps: str | None = None
+    operator_version: str | None = None
+    terminating_namespaces: frozenset[str] = frozenset()
+
+    def database(self, namespace: str, name: str) -> ExistingDatabase | None:
+        """Finds a live database.
+
+        Args:
+            namespace: Its namespace.
+            name: Name of the custom resource.
+
+        Returns:
+            The database, or None.
+        """
+        return next((one for one in self.databases if (one.namespace, one.name) == (namespace, name)), None)

@@ -1,0 +1,137 @@
+"""Names, labels and annotations of objects: those that existing installations have.
+
+Names come from the message and never from hashes or structure. Where they are fixed:
+docs/reference.md, "What the objects are called".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypedDict
+
+from planton.types import ApiResourceMetadata, Resource
+
+NAMESPACE_LABEL = "kubernetes.project-planton.org/namespace"
+"""Label in metadata.labels that chooses the namespace."""
+
+OPERATOR = "postgres-operator"
+"""Default namespace of the operator, and the name of its Deployment, ServiceAccount, roles, Service, ConfigMap."""
+POD_SERVICE_ACCOUNT = "postgres-pod"
+"""ServiceAccount of the database pods, which the operator creates, and the ClusterRole that it binds to it."""
+BACKUP_CONFIGMAP = "postgres-pod-backup-config"
+"""ConfigMap with the backup environment of every database's pods."""
+STORAGE_SECRET = "r2-postgres-backup-credentials"
+"""Secret with the object store's credentials."""
+DELETE_ANNOTATION = "delete-clustername"
+"""Annotation without which the operator refuses to delete a cluster (its `delete_annotation_name_key`)."""
+POSTGRES_PORT = 5432
+OPERATOR_PORT = 8080
+"""Port of the operator's REST API (its `api_port`)."""
+
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+MANAGED_BY = "planton"
+RESOURCE_LABEL = "planton.ai/resource"
+NAME_LABEL = "planton.ai/name"
+KIND_LABEL = "planton.ai/kind"
+ID_LABEL = "planton.ai/id"
+ORGANIZATION_LABEL = "planton.ai/organization"
+ENVIRONMENT_LABEL = "planton.ai/environment"
+
+INHERITED_LABELS = (RESOURCE_LABEL, ORGANIZATION_LABEL, ENVIRONMENT_LABEL, KIND_LABEL, ID_LABEL)
+"""Labels that the operator passes on to StatefulSets, pods, volume claims and password Secrets: never one by
+which planton owns or prunes."""
+
+OPERATOR_SELECTOR: Mapping[str, str] = {
+    "app.kubernetes.io/name": OPERATOR,
+    "app.kubernetes.io/instance": OPERATOR,
+}
+"""Selector of the operator's pods. It is immutable on a Deployment, so it is the one of existing installations."""
+
+
+def cluster_name(name: str) -> str:
+    """Gives the name of a database's cluster: its custom resource, StatefulSet and Service.
+
+    Args:
+        name: metadata.name of the database.
+
+    Returns:
+        The name.
+    """
+    return f"db-{name}"
+
+
+def namespace_of(message: Resource) -> str:
+    """Gives the namespace of a resource.
+
+    Args:
+        message: A message of any kind.
+
+    Returns:
+        The namespace that its label chooses, else the default of its kind.
+    """
+    chosen = message.metadata.labels.get(NAMESPACE_LABEL, "")
+    if chosen:
+        return chosen
+    return OPERATOR if message.kind == "PostgresOperatorKubernetes" else message.metadata.name
+
+
+def labels_of(message: Resource) -> dict[str, str]:
+    """Gives the labels of every object of a resource.
+
+    Args:
+        message: A message of any kind.
+
+    Returns:
+        The manifest's labels, overruled by planton's own, sorted by name.
+    """
+    metadata: ApiResourceMetadata = message.metadata
+    ours = {
+        MANAGED_BY_LABEL: MANAGED_BY,
+        RESOURCE_LABEL: "true",
+        NAME_LABEL: metadata.name,
+        KIND_LABEL: message.kind,
+        ID_LABEL: metadata.id,
+        ORGANIZATION_LABEL: metadata.org,
+        ENVIRONMENT_LABEL: metadata.env,
+    }
+    given = {key: value for key, value in ours.items() if value}
+    return dict(sorted({**metadata.labels, **given}.items()))
+
+
+class ObjectMetadata(TypedDict, total=False):
+    """Metadata of a Kubernetes object, in the order in which it is written."""
+
+    name: str
+    namespace: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+
+
+def object_metadata(
+    message: Resource,
+    name: str,
+    *,
+    namespace: str | None = None,
+    annotations: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> ObjectMetadata:
+    """Makes the metadata of an object.
+
+    Args:
+        message: The resource to which the object belongs.
+        name: Name of the object.
+        namespace: Its namespace; None for a cluster-scoped object.
+        annotations: Annotations of planton's, which overrule the manifest's.
+        labels: Labels in addition, which overrule the manifest's.
+
+    Returns:
+        The metadata, without empty parts.
+    """
+    metadata: ObjectMetadata = {"name": name}
+    if namespace is not None:
+        metadata["namespace"] = namespace
+    metadata["labels"] = dict(sorted({**labels_of(message), **(labels or {})}.items()))
+    merged = dict(sorted({**message.metadata.annotations, **(annotations or {})}.items()))
+    if merged:
+        metadata["annotations"] = merged
+    return metadata
