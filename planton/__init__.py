@@ -1,1 +1,76 @@
-"""."""
+"""PostgreSQL with backups on Kubernetes, from protobuf messages.
+
+    import planton
+
+    manifests = planton.load("manifests/")
+    cluster = planton.connect(context="production")
+    print(cluster.plan(manifests))
+    cluster.apply(manifests)
+
+The message classes are in `planton.types`, all errors in `planton.errors`. Everything else is behind the names
+below; each is imported when it is first used, so that `import planton` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from planton.cluster import Cluster, connect
+    from planton.errors import ConflictError, ManifestError, PlantonError, RefusedError, WaitError
+    from planton.manifest import Manifests, dump, dumps, load, loads
+    from planton.rendering import environment, render, validate
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "load",
+    "loads",
+    "dump",
+    "dumps",
+    "validate",
+    "render",
+    "environment",
+    "connect",
+    "Cluster",
+    "Manifests",
+    "PlantonError",
+    "ManifestError",
+    "ConflictError",
+    "RefusedError",
+    "WaitError",
+]
+
+_HOMES = {
+    "load": "planton.manifest",
+    "loads": "planton.manifest",
+    "dump": "planton.manifest",
+    "dumps": "planton.manifest",
+    "Manifests": "planton.manifest",
+    "validate": "planton.rendering",
+    "render": "planton.rendering",
+    "environment": "planton.rendering",
+    "connect": "planton.cluster",
+    "Cluster": "planton.cluster",
+    "PlantonError": "planton.errors",
+    "ManifestError": "planton.errors",
+    "ConflictError": "planton.errors",
+    "RefusedError": "planton.errors",
+    "WaitError": "planton.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name when it is first used."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Lists the public names."""
+    return sorted([*__all__, "__version__"])

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import overload
 
 from planton.errors import ManifestError, Problem
 from planton.manifest import Manifests, prepare
-from planton.translate.collect import collect
+from planton.translate.collect import collect, in_force
 from planton.translate.contract import KubernetesObject
+from planton.translate.environment import Variable
+from planton.translate.environment import environment as translate_environment
 from planton.translate.existing import Existing
+from planton.translate.names import namespace_of
 from planton.translate.platform import BackupPlatform
-from planton.types import Resource
+from planton.types import PostgresKubernetes, Resource
 
 
 class Rendering(Sequence[KubernetesObject]):
@@ -88,6 +92,78 @@ def render(
     if collected.errors:
         raise ManifestError(_with_lines(collected.errors, prepared))
     return Rendering(collected.objects, prepared, collected.platform, _with_lines(collected.warnings, prepared))
+
+
+def validate(
+    manifests: Iterable[Resource],
+    platform: BackupPlatform | None = None,
+    existing: Existing | None = None,
+) -> tuple[Problem, ...]:
+    """Checks messages, one by one and as a set.
+
+    Args:
+        manifests: Messages, as `planton.load` gives them or made in Python.
+        platform: Backup platform of the operator that runs the databases, where its manifest is not among them.
+        existing: Facts that only a cluster knows.
+
+    Returns:
+        What is worth saying about them.
+
+    Raises:
+        ManifestError: The messages cannot be used; it holds all problems at once.
+    """
+    return render(manifests, platform, existing).warnings
+
+
+def environment(
+    manifests: Iterable[Resource],
+    name: str,
+    *,
+    namespace: str | None = None,
+    platform: BackupPlatform | None = None,
+    existing: Existing | None = None,
+) -> list[Variable]:
+    """Computes the backup environment of one database's pods, as the operator will make it.
+
+    Args:
+        manifests: Messages, with the operator among them where there is one.
+        name: metadata.name of the database.
+        namespace: Its namespace, where several databases have that name.
+        platform: Backup platform of the operator that runs the databases, where its manifest is not among them.
+        existing: Facts that only a cluster knows.
+
+    Returns:
+        The variables, sorted by name; never the value of a Secret.
+
+    Raises:
+        ManifestError: The messages cannot be used, or hold no such database, or several.
+    """
+    prepared = prepare(manifests)
+    existing = existing or Existing()
+    databases = [message for message in prepared if isinstance(message, PostgresKubernetes)]
+    found = [
+        message for message in databases if message.metadata.name == name and namespace in (None, namespace_of(message))
+    ]
+    if len(found) != 1:
+        raise ManifestError([_not_one(name, namespace, found, databases)])
+    platform, existing = in_force(prepared, platform, existing)
+    return translate_environment(found[0], platform, existing)
+
+
+def _not_one(
+    name: str,
+    namespace: str | None,
+    found: Sequence[PostgresKubernetes],
+    databases: Sequence[PostgresKubernetes],
+) -> Problem:
+    where = f" in namespace {namespace}" if namespace else ""
+    subject = f"PostgresKubernetes/{name}"
+    if found:
+        spaces = ", ".join(sorted(namespace_of(message) for message in found))
+        return Problem(f"several databases have this name; say which namespace: {spaces}", subject=subject)
+    near = get_close_matches(name, [message.metadata.name for message in databases], n=1)
+    hint = f'; did you mean "{near[0]}"?' if near else ""
+    return Problem(f"no database of this name{where} is in these manifests{hint}", subject=subject)
 
 
 def _with_lines(problems: Sequence[Problem], manifests: Manifests) -> list[Problem]:

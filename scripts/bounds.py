@@ -28,7 +28,9 @@ def main() -> int:
         if not python.exists():
             subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, venv], check=True)
         subprocess.run([UV, "pip", "sync", "--quiet", "--require-hashes", lock], check=True, env=environment)
-        installed = {one.name.lower(): one.version for one in distributions(path=[str(next(venv.glob("lib/*/site-packages")))])}
+        installed = {
+            one.name.lower(): one.version for one in distributions(path=[str(next(venv.glob("lib/*/site-packages")))])
+        }
         print(f"bounds: {end}: " + ", ".join(f"{name} {installed[name]}" for name in SHOWN), flush=True)
         environment["PYTHONPATH"] = os.pathsep.join((str(ROOT), str(ROOT / "gen")))
         command = [python, "-m", "pytest", "-q", "-n", "2", "-m", "not cluster and not house", "tests"]
