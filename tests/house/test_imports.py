@@ -43,9 +43,10 @@ def imports(path: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            yield node.module or ""
-            if node.module == "planton":
-                yield from (f"planton.{alias.name}" for alias in node.names if (PACKAGE / alias.name).exists())
+            for alias in node.names:
+                inner = PACKAGE / alias.name
+                is_module = node.module == "planton" and (inner.is_dir() or inner.with_suffix(".py").exists())
+                yield f"planton.{alias.name}" if is_module else node.module or ""
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

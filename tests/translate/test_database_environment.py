@@ -36,7 +36,7 @@ TABLE: list[tuple[str, str | None, dict[str, str]]] = [
     (NONE, None, {}),
     # Each override stands alone.
     (ON, OWN, {"WALG_S3_PREFIX": OWN_PREFIX}),
-    (ON, 's3_prefix: "s3://own-bucket/orders/$(PGVERSION)/"', {"WALG_S3_PREFIX": OWN_PREFIX}),
+    (ON, 's3_prefix: "s3://own-bucket/orders/$(PGVERSION)"', {"WALG_S3_PREFIX": OWN_PREFIX}),
     (ON, 's3_prefix: "/special/orders"', {"WALG_S3_PREFIX": "s3://postgres-backups/special/orders"}),
     (ON, 'backup_schedule: "30 4 * * 0"', {"BACKUP_SCHEDULE": "30 4 * * 0"}),
     (ON, "enable_restore: false", {"USE_WALG_RESTORE": "false"}),

@@ -111,8 +111,11 @@ def test_the_platform_reads_back_as_it_was() -> None:
 def test_a_database_alone_gets_the_same_objects_with_the_platform_read_back() -> None:
     together = planton.render(planton.loads(operator() + database(backup="enable_clone: false")))
     alone = planton.render(planton.loads(database(backup="enable_clone: false")), together.platform)
-    assert list(alone) == [item for item in together if item["metadata"].get("namespace") == "orders"] or [
-        item for item in together if item["metadata"]["name"] == "orders"
+    kinds = [(item["kind"], item["metadata"]["name"]) for item in alone]
+    assert kinds == [
+        ("Namespace", "orders"),
+        ("Secret", "r2-postgres-backup-credentials"),
+        ("postgresql", "db-orders"),
     ]
     for item in alone:
         assert item in list(together)

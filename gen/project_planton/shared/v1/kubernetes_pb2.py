@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*project_planton/shared/v1/kubernetes.proto\x12\x19project_planton.shared.v1\"\x94\x01\n\x12\x43ontainerResources\x12<\n\x06limits\x18\x01 \x01(\x0b\x32$.project_planton.shared.v1.CpuMemoryR\x06limits\x12@\n\x08requests\x18\x02 \x01(\x0b\x32$.project_planton.shared.v1.CpuMemoryR\x08requests\"\xbd\x01\n\tCpuMemory\x12\x42\n\x03\x63pu\x18\x01 \x01(\tB+\xbaH(r&\x18\x18\x32\"^([0-9]+m|[0-9]+([.][0-9]{1,3})?)$H\x00R\x03\x63pu\x88\x01\x01\x12Y\n\x06memory\x18\x02 \x01(\tB<\xbaH9r7\x18\x18\x32\x33^[0-9]+([.][0-9]+)?(Ki|Mi|Gi|Ti|Pi|Ei|K|M|G|T|P|E)$H\x01R\x06memory\x88\x01\x01\x42\x06\n\x04_cpuB\t\n\x07_memory\"\xeb\x02\n\x0bIngressSpec\x12\x18\n\x07\x65nabled\x18\x01 \x01(\x08R\x07\x65nabled\x12x\n\ndns_domain\x18\x02 \x01(\tBY\xbaHVrQ\x18\xbd\x01\x32L^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?([.][a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$\xd8\x01\x01R\tdnsDomain\x12\x43\n\x15\x61llowed_source_ranges\x18\x64 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x18\x01\"\x05r\x03\xe8\x01\x01R\x13\x61llowedSourceRanges:\x82\x01\xbaH\x7f\x1a}\n\x1bingress.dns_domain_required\x1a^!this.enabled || this.dns_domain != \'\' ? \'\' : \'dns_domain is required when ingress is enabled\'\";\n\x13KubernetesSecretKey\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n\x03key\x18\x02 \x01(\tR\x03keyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*project_planton/shared/v1/kubernetes.proto\x12\x19project_planton.shared.v1\"\x94\x01\n\x12\x43ontainerResources\x12<\n\x06limits\x18\x01 \x01(\x0b\x32$.project_planton.shared.v1.CpuMemoryR\x06limits\x12@\n\x08requests\x18\x02 \x01(\x0b\x32$.project_planton.shared.v1.CpuMemoryR\x08requests\"\xbf\x03\n\tCpuMemory\x12\xc8\x01\n\x03\x63pu\x18\x01 \x01(\tB\xb0\x01\xbaH\xac\x01\xba\x01\xa8\x01\n\rresources.cpu\x12Nmust be an amount of CPU such as \"500m\", \"2\" or \"0.5\" (at most three decimals)\x1aGthis.size() <= 24 && this.matches(\'^([0-9]+m|[0-9]+([.][0-9]{1,3})?)$\')H\x00R\x03\x63pu\x88\x01\x01\x12\xd3\x01\n\x06memory\x18\x02 \x01(\tB\xb5\x01\xbaH\xb1\x01\xba\x01\xad\x01\n\x10resources.memory\x12\x41must be an amount of memory with a unit, such as \"512Mi\" or \"2Gi\"\x1aVthis.size() <= 24 && this.matches(\'^[0-9]+([.][0-9]+)?(Ki|Mi|Gi|Ti|Pi|Ei|M|G|T|P|E)$\')H\x01R\x06memory\x88\x01\x01\x42\x06\n\x04_cpuB\t\n\x07_memory\"\x9f\x05\n\x0bIngressSpec\x12\x18\n\x07\x65nabled\x18\x01 \x01(\x08R\x07\x65nabled\x12\x9b\x02\n\ndns_domain\x18\x02 \x01(\tB\xfb\x01\xbaH\xf7\x01\xba\x01\xf0\x01\n\x12ingress.dns_domain\x12Rmust be a domain name of at most 189 characters in lower case, such as example.com\x1a\x85\x01this.size() <= 189 && this.matches(\'^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$\') && !this.matches(\'[^.]{64}\')\xd8\x01\x01R\tdnsDomain\x12\xb3\x01\n\x15\x61llowed_source_ranges\x18\x64 \x03(\tB\x7f\xbaH|\x92\x01y\x18\x01\"u\xba\x01r\n\x1cingress.allowed_source_range\x12?must be an address range in CIDR form, such as \"203.0.113.0/24\"\x1a\x11this.isIpPrefix()R\x13\x61llowedSourceRanges:\xa1\x01\xbaH\x9d\x01\x1a\x9a\x01\n\x1bingress.dns_domain_required\x1a{!this.enabled || this.dns_domain != \'\' ? \'\' : \'enabled is true, so dns_domain has to be given: the host name is made of it\'\";\n\x13KubernetesSecretKey\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n\x03key\x18\x02 \x01(\tR\x03keyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,21 +32,21 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'project_planton.shared.v1.k
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CPUMEMORY'].fields_by_name['cpu']._loaded_options = None
-  _globals['_CPUMEMORY'].fields_by_name['cpu']._serialized_options = b'\272H(r&\030\0302\"^([0-9]+m|[0-9]+([.][0-9]{1,3})?)$'
+  _globals['_CPUMEMORY'].fields_by_name['cpu']._serialized_options = b'\272H\254\001\272\001\250\001\n\rresources.cpu\022Nmust be an amount of CPU such as \"500m\", \"2\" or \"0.5\" (at most three decimals)\032Gthis.size() <= 24 && this.matches(\'^([0-9]+m|[0-9]+([.][0-9]{1,3})?)$\')'
   _globals['_CPUMEMORY'].fields_by_name['memory']._loaded_options = None
-  _globals['_CPUMEMORY'].fields_by_name['memory']._serialized_options = b'\272H9r7\030\03023^[0-9]+([.][0-9]+)?(Ki|Mi|Gi|Ti|Pi|Ei|K|M|G|T|P|E)$'
+  _globals['_CPUMEMORY'].fields_by_name['memory']._serialized_options = b'\272H\261\001\272\001\255\001\n\020resources.memory\022Amust be an amount of memory with a unit, such as \"512Mi\" or \"2Gi\"\032Vthis.size() <= 24 && this.matches(\'^[0-9]+([.][0-9]+)?(Ki|Mi|Gi|Ti|Pi|Ei|M|G|T|P|E)$\')'
   _globals['_INGRESSSPEC'].fields_by_name['dns_domain']._loaded_options = None
-  _globals['_INGRESSSPEC'].fields_by_name['dns_domain']._serialized_options = b'\272HVrQ\030\275\0012L^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?([.][a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$\330\001\001'
+  _globals['_INGRESSSPEC'].fields_by_name['dns_domain']._serialized_options = b'\272H\367\001\272\001\360\001\n\022ingress.dns_domain\022Rmust be a domain name of at most 189 characters in lower case, such as example.com\032\205\001this.size() <= 189 && this.matches(\'^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$\') && !this.matches(\'[^.]{64}\')\330\001\001'
   _globals['_INGRESSSPEC'].fields_by_name['allowed_source_ranges']._loaded_options = None
-  _globals['_INGRESSSPEC'].fields_by_name['allowed_source_ranges']._serialized_options = b'\272H\014\222\001\t\030\001\"\005r\003\350\001\001'
+  _globals['_INGRESSSPEC'].fields_by_name['allowed_source_ranges']._serialized_options = b'\272H|\222\001y\030\001\"u\272\001r\n\034ingress.allowed_source_range\022?must be an address range in CIDR form, such as \"203.0.113.0/24\"\032\021this.isIpPrefix()'
   _globals['_INGRESSSPEC']._loaded_options = None
-  _globals['_INGRESSSPEC']._serialized_options = b'\272H\177\032}\n\033ingress.dns_domain_required\032^!this.enabled || this.dns_domain != \'\' ? \'\' : \'dns_domain is required when ingress is enabled\''
+  _globals['_INGRESSSPEC']._serialized_options = b'\272H\235\001\032\232\001\n\033ingress.dns_domain_required\032{!this.enabled || this.dns_domain != \'\' ? \'\' : \'enabled is true, so dns_domain has to be given: the host name is made of it\''
   _globals['_CONTAINERRESOURCES']._serialized_start=74
   _globals['_CONTAINERRESOURCES']._serialized_end=222
   _globals['_CPUMEMORY']._serialized_start=225
-  _globals['_CPUMEMORY']._serialized_end=414
-  _globals['_INGRESSSPEC']._serialized_start=417
-  _globals['_INGRESSSPEC']._serialized_end=780
-  _globals['_KUBERNETESSECRETKEY']._serialized_start=782
-  _globals['_KUBERNETESSECRETKEY']._serialized_end=841
+  _globals['_CPUMEMORY']._serialized_end=672
+  _globals['_INGRESSSPEC']._serialized_start=675
+  _globals['_INGRESSSPEC']._serialized_end=1346
+  _globals['_KUBERNETESSECRETKEY']._serialized_start=1348
+  _globals['_KUBERNETESSECRETKEY']._serialized_end=1407
 # @@protoc_insertion_point(module_scope)

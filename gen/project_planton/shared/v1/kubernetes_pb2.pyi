@@ -62,7 +62,8 @@ class CpuMemory(_message.Message):
     """
     memory: _builtins.str
     """Bytes with a unit: `512Mi`, `1Gi`, `2G`. The form is the one that the `postgresql` custom
-    resource accepts (its pattern `^(\\d+(e\\d+)?|\\d+(\\.\\d+)?(e\\d+)?[EPTGMK]i?)$`), with a unit.
+    resource accepts (its pattern `^(\\d+(e\\d+)?|\\d+(\\.\\d+)?(e\\d+)?[EPTGMK]i?)$`), with a unit. `K`,
+    which that pattern has too, is not a unit to Kubernetes: write `Ki`.
     """
     def __init__(
         self,

@@ -73,7 +73,9 @@ class PostgresKubernetesContainer(_message.Message):
     replicas: _builtins.int
     """Number of pods, the primary included. 0 stops the database and keeps its volumes. Default: 1."""
     disk_size: _builtins.str
-    """Size of each pod's volume: `10Gi`, `1.5Ti`; a space before the unit is allowed. Default: 1Gi."""
+    """Size of each pod's volume: `10Gi`, `1.5Ti`; a space before the unit is allowed. `K` is not
+    a unit to Kubernetes: write `Ki`. Default: 1Gi.
+    """
     @_builtins.property
     def resources(self) -> _kubernetes_pb2.ContainerResources:
         """CPU and memory of each pod. Default: limits 1000m and 1Gi, requests 50m and 100Mi, each field on

@@ -1,0 +1,22 @@
+"""The command `planton`: one file a verb, which parses, calls the layers below and prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        argv: Arguments without the name of the program; None takes those of the process.
+
+    Returns:
+        The exit code: 0 done or nothing to do; 1 bad input, refused or failed; 2 for `plan` with changes and
+        `env --live` with differences; 130 after Ctrl-C, 143 after SIGTERM, 141 when the output is not read any more.
+    """
+    from planton.cli._main import run
+
+    return run(argv)

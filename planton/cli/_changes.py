@@ -1,0 +1,128 @@
+"""Changes of a plan, of an apply and of a delete, as text and as data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from planton.cli._output import Console, printable
+
+if TYPE_CHECKING:
+    from planton.cluster.changes import Change, FieldChange
+
+ACTIONS = ("created", "configured", "unchanged", "deleted", "skipped")
+"""What can happen to an object, in the order of the summary."""
+_STYLES = {
+    "created": ("green",),
+    "configured": ("yellow",),
+    "unchanged": ("dim",),
+    "deleted": ("red",),
+    "skipped": ("cyan",),
+}
+_WORD = max(map(len, ACTIONS))
+_LONGEST_VALUE = 160
+"""Characters of a value in a diff line; `-o json` has all of it."""
+
+
+def show_changes(changes: Iterable[Change], console: Console, *, unchanged: bool) -> None:
+    """Prints changes with what differs.
+
+    Args:
+        changes: The changes; credentials in their diffs are hidden already.
+        console: Where to print.
+        unchanged: Whether objects that do not change are listed too.
+
+    Raises:
+        OutputError: It could not be written.
+    """
+    for change in changes:
+        if change.action == "unchanged" and not unchanged:
+            continue
+        word = console.paint(change.action.ljust(_WORD), *_STYLES.get(change.action, ()))
+        reason = f"  ({printable(change.reason)})" if change.reason else ""
+        console.out(f"{word}  {printable(change.subject)}{reason}")
+        for field in change.diff:
+            console.out(f"{'':{_WORD}}    {_diff_line(field)}")
+        for effect in change.effects:
+            console.out(f"{'':{_WORD}}    {console.paint('!', 'bold', 'yellow')} {printable(effect)}")
+
+
+def _diff_line(field: FieldChange) -> str:
+    path = printable(field.path)
+    if field.before is None:
+        return f"+ {path}: {_shown(field.after)}"
+    if field.after is None:
+        return f"- {path}: {_shown(field.before)}"
+    return f"~ {path}: {_shown(field.before)} -> {_shown(field.after)}"
+
+
+def _shown(value: str | None) -> str:
+    text = printable((value or "").replace("\n", "\\n"))
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}... ({len(text)} characters)"
+
+
+def counts(changes: Iterable[Change]) -> dict[str, int]:
+    """Counts changes.
+
+    Args:
+        changes: Changes.
+
+    Returns:
+        How many of each action, all five of them.
+    """
+    numbers = dict.fromkeys(ACTIONS, 0)
+    for change in changes:
+        numbers[change.action] += 1
+    return numbers
+
+
+def summary_line(changes: Iterable[Change]) -> str:
+    """Counts changes in one line.
+
+    Args:
+        changes: Changes.
+
+    Returns:
+        `N created, N configured, N unchanged, N deleted, N skipped`.
+    """
+    return ", ".join(f"{number} {action}" for action, number in counts(changes).items())
+
+
+def changes_data(changes: Iterable[Change]) -> list[dict[str, Any]]:
+    """Gives changes for programs.
+
+    Args:
+        changes: Changes; credentials in their diffs are hidden already.
+
+    Returns:
+        A list for JSON or YAML; values in diffs are JSON text.
+    """
+    return [
+        {
+            "action": change.action,
+            "apiVersion": change.api_version,
+            "kind": change.kind,
+            "namespace": change.namespace,
+            "name": change.name,
+            "reason": change.reason,
+            "diff": [{"path": one.path, "before": one.before, "after": one.after} for one in change.diff],
+            "effects": list(change.effects),
+        }
+        for change in changes
+    ]
+
+
+def show_head(facts: Sequence[tuple[str, str]], console: Console) -> None:
+    """Prints facts under each other, such as which cluster is meant.
+
+    Args:
+        facts: Names and values; empty values are left out.
+        console: Where to print.
+
+    Raises:
+        OutputError: It could not be written.
+    """
+    shown = [(name, value) for name, value in facts if value]
+    width = max((len(name) for name, _ in shown), default=0) + 2
+    for name, value in shown:
+        console.out(f"{console.paint(f'{name}:'.ljust(width), 'bold')}{printable(value)}")

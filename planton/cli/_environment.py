@@ -1,0 +1,237 @@
+"""Finds the environment of a database, in manifests or in a cluster, and shows it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from planton.cli._changes import show_head
+from planton.cli._exit import UsageError
+from planton.cli._output import Console
+from planton.cli._problems import counted, show_warnings
+from planton.cli._sources import open_cluster, read_manifests
+from planton.cli._table import show_table
+from planton.translate.names import cluster_name, namespace_of
+
+if TYPE_CHECKING:
+    from planton.cli._live import Compared, Entry
+    from planton.cluster import Cluster
+    from planton.translate.environment import Variable
+    from planton.translate.existing import ExistingDatabase
+
+_MARKS = {"missing": ("red",), "different": ("red",), "extra": ("yellow",), "same": ("green",), "not set": ("dim",)}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The environment of one database.
+
+    Attributes:
+        cluster: Name of its custom resource and of its StatefulSet.
+        namespace: Its namespace.
+        variables: The variables as they should be, sorted by name.
+        is_complete: Whether the operator's settings are known.
+        compared: The variables of both sides, with how they compare; None when the cluster was not asked.
+    """
+
+    cluster: str
+    namespace: str
+    variables: Sequence[Variable]
+    is_complete: bool = True
+    compared: Sequence[Compared] | None = None
+
+    @property
+    def differs(self) -> bool:
+        """Whether the pods are not as they should be."""
+        return any(one.differs for one in self.compared or ())
+
+
+def from_manifests(arguments: argparse.Namespace, console: Console) -> Found:
+    """Computes the environment from manifests, with the cluster's facts when it may be asked.
+
+    Args:
+        arguments: What was asked for.
+        console: Where to say what is worth saying.
+
+    Returns:
+        The environment.
+
+    Raises:
+        ManifestError: The manifests cannot be used, or hold no such database, or several.
+        ClusterError: The cluster could not be asked.
+    """
+    from planton.rendering import environment, render
+    from planton.types import PostgresKubernetes, PostgresOperatorKubernetes
+
+    manifests = read_manifests(arguments, console)
+    cluster = open_cluster(arguments) if arguments.live else None
+    platform, existing = cluster.facts(arguments.operator_namespace) if cluster else (None, None)
+    variables = environment(
+        manifests, arguments.name, namespace=arguments.namespace, platform=platform, existing=existing
+    )
+    subject = f"PostgresKubernetes/{arguments.name}"
+    warnings = render(manifests, platform, existing).warnings
+    show_warnings([problem for problem in warnings if problem.subject in ("", subject)], console)
+    is_complete = cluster is not None or any(isinstance(one, PostgresOperatorKubernetes) for one in manifests)
+    if not is_complete:
+        console.plain(
+            "No operator is among these manifests, so what it adds is not shown: give its manifest, or --live."
+        )
+    namespace = next(
+        namespace_of(message)
+        for message in manifests
+        if isinstance(message, PostgresKubernetes)
+        and message.metadata.name == arguments.name
+        and arguments.namespace in (None, namespace_of(message))
+    )
+    return _with_live(Found(cluster_name(arguments.name), namespace, variables, is_complete), cluster)
+
+
+def from_cluster(arguments: argparse.Namespace, console: Console) -> Found:
+    """Reads the environment from the cluster alone.
+
+    Args:
+        arguments: What was asked for.
+        console: Not used; as of from_manifests.
+
+    Returns:
+        The environment.
+
+    Raises:
+        UsageError: The cluster holds no such database, or several.
+        ClusterError: The cluster could not be asked.
+    """
+    from planton.cli._live import wanted_in_cluster
+
+    cluster = open_cluster(arguments)
+    platform, existing = cluster.facts(arguments.operator_namespace)
+    database = _find(existing.databases, arguments.name, arguments.namespace)
+    return _with_live(Found(database.name, database.namespace, wanted_in_cluster(database, platform)), cluster)
+
+
+def _find(databases: Sequence[ExistingDatabase], name: str, namespace: str | None) -> ExistingDatabase:
+    # The name of a custom resource is taken too: not every database was made by planton.
+    for wanted in (cluster_name(name), name):
+        found = [one for one in databases if one.name == wanted and namespace in (None, one.namespace)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            spaces = ", ".join(one.namespace for one in found)
+            raise UsageError(f"several databases are named {name}", f"Say which with -n, one of: {spaces}")
+    where = f" in namespace {namespace}" if namespace else ""
+    there = ", ".join(f"{one.namespace}/{one.name}" for one in databases[:20])
+    raise UsageError(
+        f"the cluster has no database {name}{where}", f"It has {there}." if there else "It has no database at all."
+    )
+
+
+def _with_live(found: Found, cluster: Cluster | None) -> Found:
+    if cluster is None:
+        return found
+    from planton.cli._live import compare, read_entries
+
+    environment = cluster.live_environment(found.namespace, found.cluster)
+    if environment is None:
+        raise UsageError(
+            f"StatefulSet/{found.namespace}/{found.cluster} is not in the cluster",
+            "Is the database applied, and does the operator run? `planton status` says. "
+            "Without --live the environment is shown as the manifests say it.",
+        )
+    return replace(found, compared=compare(found.variables, read_entries(environment)))
+
+
+def show(found: Found, output: str, console: Console) -> None:
+    """Prints an environment.
+
+    Args:
+        found: The environment.
+        output: table, json or yaml.
+        console: Where to print.
+
+    Raises:
+        OutputError: It could not be written.
+    """
+    if output != "table":
+        (console.json if output == "json" else console.yaml)(_data(found))
+        return
+    show_head((("Database", f"{found.namespace}/{found.cluster}"), ("Backups", _backups(found))), console)
+    console.out("")
+    if not found.variables and not found.compared:
+        console.out("No backup variable at all.")
+        return
+    if found.compared is None:
+        rows = [_row(one) for one in found.variables]
+        show_table(console, ("NAME", "VALUE", "RESOLVES TO", "SOURCE"), rows)
+        return
+    rows = [(*_row(one.variable), _live_cell(one)) for one in found.compared]
+    styles = [_MARKS[one.state] for one in found.compared]
+    show_table(console, ("NAME", "VALUE", "RESOLVES TO", "SOURCE", "IN THE PODS"), rows, styles=styles)
+    console.out("")
+    differences = sum(one.differs for one in found.compared)
+    if differences:
+        console.out(console.paint(f"{counted(differences, 'difference')} between what should be and the pods.", "bold"))
+        console.plain(
+            "The operator takes a change up within its resync period (30 minutes), or when it restarts; "
+            "a change in the manifests needs `planton apply`."
+        )
+    else:
+        console.out("The pods are as they should be.")
+
+
+def _backups(found: Found) -> str:
+    """Says in words whether and where backups go."""
+    prefix = next((one.resolved for one in found.variables if one.name == "WALG_S3_PREFIX"), None)
+    if prefix:
+        return f"on, to {prefix}"
+    return "off" if found.is_complete or prefix == "" else "as the operator says"
+
+
+def _row(variable: Variable) -> tuple[str, str, str, str]:
+    resolved = variable.resolved if variable.resolved != variable.value else ""
+    return variable.name, _value(variable), resolved or "", variable.source
+
+
+def _value(one: Variable | Entry) -> str:
+    if one.secret:
+        return f"secret {one.secret}"
+    return one.value or '""'
+
+
+def _live_cell(one: Compared) -> str:
+    if one.state != "different" or one.live is None:
+        return one.state
+    twice = f", {one.live.times} times" if one.live.times > 1 else ""
+    return f"different: {_value(one.live)}{twice}"
+
+
+def _data(found: Found) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "database": found.cluster,
+        "namespace": found.namespace,
+        "backups": _backups(found),
+    }
+    if found.compared is None:
+        data["variables"] = [_variable_data(one) for one in found.variables]
+        return data
+    data["differs"] = found.differs
+    data["variables"] = [
+        {
+            **_variable_data(one.variable),
+            "state": one.state,
+            "live": {"value": one.live.value, "secret": one.live.secret or None} if one.live else None,
+        }
+        for one in found.compared
+    ]
+    return data
+
+
+def _variable_data(variable: Variable) -> dict[str, str | None]:
+    return {
+        "name": variable.name,
+        "value": variable.value,
+        "resolved": variable.resolved,
+        "source": variable.source or None,
+        "secret": variable.secret or None,
+    }

@@ -1,0 +1,153 @@
+"""Exit codes, and what is printed when a command fails.
+
+Nothing here prints a value that it was not told to print: of an unexpected exception only the type and the
+place are shown, since its text can quote a credential.
+"""
+
+from __future__ import annotations
+
+import os
+
+from planton.cli._output import Console, OutputError
+
+TYPE_CHECKING = False  # Checkers go by the name; importing typing would be a tenth of the start-up.
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+DONE = 0
+"""Done, or nothing to do."""
+ERROR = 1
+"""Bad input, refused, or failed."""
+CHANGES = 2
+"""The cluster differs: `plan` has changes, `env --live` found differences."""
+INTERRUPTED = 130
+"""Stopped by Ctrl-C (128 + SIGINT)."""
+BROKEN_PIPE = 141
+"""The reader of the output went away (128 + SIGPIPE)."""
+TERMINATED = 143
+"""Stopped by SIGTERM (128 + SIGTERM)."""
+
+DEBUG_VARIABLE = "PLANTON_DEBUG"
+"""Environment variable that asks for the place of an unexpected error."""
+
+
+class UsageError(Exception):
+    """The command line cannot be understood.
+
+    Attributes:
+        remedy: What to do.
+    """
+
+    def __init__(self, text: str, remedy: str = "") -> None:
+        """Makes the error.
+
+        Args:
+            text: What is wrong.
+            remedy: What to do.
+        """
+        self.remedy = remedy
+        super().__init__(text)
+
+
+class Stopped(BaseException):
+    """The command was told to stop by a signal.
+
+    Attributes:
+        code: Exit code.
+        word: What happened, for the message.
+    """
+
+    def __init__(self, code: int, word: str) -> None:
+        """Makes the exception.
+
+        Args:
+            code: Exit code.
+            word: What happened, such as `interrupted`.
+        """
+        self.code = code
+        self.word = word
+        super().__init__(word)
+
+
+def report(error: BaseException, console: Console) -> int:
+    """Says on stderr what went wrong and what to do.
+
+    Args:
+        error: What ended the command.
+        console: Where to say it.
+
+    Returns:
+        The exit code.
+    """
+    if isinstance(error, Stopped):
+        console.plain(f"{error.word}.")
+        return error.code
+    if isinstance(error, UsageError):
+        console.error(str(error))
+        console.plain(error.remedy)
+        return ERROR
+    if isinstance(error, OutputError):
+        if error.closed:
+            return BROKEN_PIPE
+        console.error(f"the output could not be written: {error.reason}")
+        return ERROR
+    # Errors of the layers below need dataclasses, which a successful `planton --help` does not.
+    from planton.errors import ConflictError, ManifestError, PlantonError, RefusedError
+
+    if isinstance(error, ManifestError):
+        from planton.cli._problems import show_errors
+
+        show_errors(error.problems, console)
+        return ERROR
+    if isinstance(error, RefusedError):
+        console.error("refused, nothing was written")
+        for reason in error.reasons:
+            console.plain("\n".join(f"  {line}" for line in reason.split("\n")))
+        return ERROR
+    if isinstance(error, ConflictError):
+        console.error("others own fields that planton would set")
+        for conflict in error.conflicts:
+            console.plain(f'  {conflict.subject}: "{conflict.manager}" owns {", ".join(conflict.fields)}')
+        console.plain("" if error.changes else "Nothing was written.")
+        console.plain(error.remedy)
+        return ERROR
+    if isinstance(error, PlantonError):
+        first, _, rest = str(error).partition("\n")
+        console.error(first)
+        console.plain(rest)
+        return ERROR
+    if isinstance(error, OSError) and error.filename is not None:
+        console.error(f"{os.fspath(error.filename)!s}: {error.strerror or type(error).__name__}")
+        return ERROR
+    return _report_bug(error, console)
+
+
+def _report_bug(error: BaseException, console: Console) -> int:
+    place = next(reversed([*_places(error.__traceback__)]), "no place known")
+    console.error(f"this is a bug in planton: {type(error).__name__} at {place}")
+    if os.environ.get(DEBUG_VARIABLE) == "1":
+        console.plain("\n".join(_trace(error)))
+        console.plain("Its text is left out, since it can quote a credential.")
+    else:
+        console.plain(f"Run it again with {DEBUG_VARIABLE}=1 to see how it came to it, and report that.")
+    console.plain("What was written to the cluster before stays; running the same command again is safe.")
+    return ERROR
+
+
+def _places(traceback: TracebackType | None) -> Iterator[str]:
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        yield f"{code.co_filename}:{traceback.tb_lineno} in {code.co_name}"
+        traceback = traceback.tb_next
+
+
+def _trace(error: BaseException) -> Iterator[str]:
+    """Gives types and places of an exception and of its causes: no texts, no locals."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield type(current).__name__
+        yield from (f"  {place}" for place in _places(current.__traceback__))
+        current = current.__cause__ or current.__context__

@@ -1,0 +1,61 @@
+"""The parser of the whole command: the overview, and the verbs, each imported only when it is asked for."""
+
+from __future__ import annotations
+
+from planton import __version__
+from planton.cli._arguments import Parser
+
+PROGRAM = "planton"
+VERBS = {
+    "validate": "check manifests, without a cluster",
+    "render": "print the Kubernetes objects, without a cluster",
+    "plan": "show what apply would change",
+    "apply": "make the cluster what the manifests say",
+    "status": "show what the operator makes of it, and where databases can be reached",
+    "env": "show the backup environment of a database's pods",
+    "delete": "delete databases, each by name",
+    "completion": "print completion for a shell",
+}
+"""The verbs, each a module beside this one, with what the overview says of them."""
+_DESCRIPTION = """\
+PostgreSQL with backups on Kubernetes, from manifests in YAML or JSON.
+
+Three steps, of which only the last writes anything:
+  1. planton validate -f FILE    are the manifests right? Needs no cluster
+  2. planton plan -f FILE        what would change in the cluster?
+  3. planton apply -f FILE       change it, and say what was done"""
+_EPILOG = """\
+Exit codes:
+  0    done, or nothing to do
+  1    bad input, refused, or failed; stderr says what, where, and what to do
+  2    plan: there are changes; env --live: the pods differ. Never from another verb
+  130  stopped by Ctrl-C; 143: by SIGTERM; 141: nobody reads the output any more
+
+Results go to stdout, everything else to stderr. Credentials are masked everywhere.
+`planton VERB --help` has examples."""
+
+
+def build(*wanted: str) -> tuple[Parser, dict[str, Parser]]:
+    """Builds the parser.
+
+    Args:
+        wanted: Verbs whose options are needed. The others are in the overview only.
+
+    Returns:
+        The parser of the whole command, and that of each verb.
+    """
+    parser = Parser(prog=PROGRAM, description=_DESCRIPTION, epilog=_EPILOG)
+    parser.add_argument(
+        "--version", action="version", version=f"{PROGRAM} {__version__}", help="print the version and exit"
+    )
+    commands = parser.add_subparsers(metavar="VERB", title="verbs", dest="verb", parser_class=Parser)
+    verbs: dict[str, Parser] = {}
+    for name, summary in VERBS.items():
+        verbs[name] = commands.add_parser(name, help=summary)
+        if name in wanted:
+            from importlib import import_module
+
+            module = import_module(f"planton.cli.{name}")
+            module.configure(verbs[name])
+            verbs[name].set_defaults(run=module.run)
+    return parser, verbs

@@ -1,0 +1,182 @@
+"""What plan, apply and delete share: options, the head with the cluster, results, and what a signal broke off."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from planton.cli._changes import changes_data, counts, show_changes, show_head, summary_line
+from planton.cli._exit import INTERRUPTED, Stopped
+from planton.cli._output import Console, printable
+from planton.cli._problems import as_data, counted
+from planton.cli._progress import Progress
+from planton.cluster import ApplyResult, Plan, PlanOptions
+from planton.errors import ClusterError
+
+if TYPE_CHECKING:
+    from planton.cluster import Change
+
+R = TypeVar("R", bound=Plan | ApplyResult)
+
+
+def plan_options(arguments: argparse.Namespace) -> PlanOptions:
+    """Gives the options of a plan.
+
+    Args:
+        arguments: What was asked for.
+
+    Returns:
+        The options.
+    """
+    return PlanOptions(
+        set_id=arguments.set_id,
+        operator_namespace=arguments.operator_namespace,
+        cluster_id=arguments.cluster_id,
+        force_conflicts=arguments.force_conflicts,
+        allow_version_change=arguments.allow_version_change,
+    )
+
+
+def planned(work: Callable[[Progress], R], console: Console) -> R:
+    """Makes a plan, with progress.
+
+    Args:
+        work: Makes it.
+        console: Where to show the progress.
+
+    Returns:
+        The plan.
+
+    Raises:
+        Stopped: A signal came.
+    """
+    try:
+        with Progress(console) as progress:
+            return work(progress)
+    except (KeyboardInterrupt, Stopped) as stop:
+        raise _stopped(stop, "while planning; nothing was written") from None
+
+
+def carried_out(
+    work: Callable[[Progress], ApplyResult], plan: Plan, arguments: argparse.Namespace, console: Console
+) -> ApplyResult:
+    """Carries a plan out, with progress. When that breaks off, prints what was done before.
+
+    Args:
+        work: Carries it out.
+        plan: What was planned.
+        arguments: What was asked for.
+        console: Where to print.
+
+    Returns:
+        The result.
+
+    Raises:
+        ClusterError: It failed.
+        Stopped: A signal came.
+    """
+    progress = Progress(console)
+    try:
+        with progress:
+            return work(progress)
+    except ClusterError as error:
+        _show_partial(plan, error.changes, arguments, console)
+        raise
+    except (KeyboardInterrupt, Stopped) as stop:
+        done = progress.done_of(plan)
+        _show_partial(plan, done, arguments, console)
+        changed = counted(sum(change.action not in ("unchanged", "skipped") for change in done), "change")
+        raise _stopped(
+            stop,
+            f"in phase {progress.phase or 'read'}, after {changed}. What was done stays; the same command goes on "
+            "from there",
+        ) from None
+
+
+def _stopped(stop: BaseException, text: str) -> Stopped:
+    code, word = (stop.code, stop.word) if isinstance(stop, Stopped) else (INTERRUPTED, "interrupted")
+    return Stopped(code, f"{word} {text}")
+
+
+def _show_partial(plan: Plan, changes: tuple[Change, ...], arguments: argparse.Namespace, console: Console) -> None:
+    effects = tuple(dict.fromkeys(effect for change in changes for effect in change.effects))
+    result = ApplyResult(plan.identity, changes, plan.warnings, effects)
+    show_result(result, plan, arguments, console, word="Done before it ended", complete=False)
+
+
+def show_cluster(plan: Plan, arguments: argparse.Namespace, console: Console) -> None:
+    """Prints which cluster is meant, where people read.
+
+    Args:
+        plan: The plan.
+        arguments: What was asked for.
+        console: Where to print.
+
+    Raises:
+        OutputError: It could not be written.
+    """
+    if arguments.output != "table":
+        return
+    # A delete knows no sets.
+    set_id = getattr(arguments, "set_id", "")
+    facts = (
+        ("Server", plan.identity.server),
+        ("Context", f"{plan.identity.context} of {plan.identity.kubeconfig}"),
+        ("Target cluster", ", ".join(plan.target_clusters)),
+        ("Set", "none, so nothing is pruned" if set_id is None else set_id),
+    )
+    show_head(facts, console)
+    console.out("")
+
+
+def show_result(
+    result: Plan | ApplyResult,
+    plan: Plan,
+    arguments: argparse.Namespace,
+    console: Console,
+    *,
+    word: str,
+    complete: bool | None = None,
+) -> None:
+    """Prints a plan or a result in the form that was asked for.
+
+    Args:
+        result: What to print.
+        plan: The plan behind it, for the target clusters.
+        arguments: What was asked for.
+        console: Where to print.
+        word: Stands before the counts, for people.
+        complete: Whether all was done, for programs; None for a plan.
+
+    Raises:
+        OutputError: It could not be written.
+    """
+    if arguments.output == "table":
+        _show_table(result, arguments, console, word)
+        return
+    identity = result.identity
+    data: dict[str, Any] = {
+        "cluster": {"server": identity.server, "context": identity.context, "kubeconfig": identity.kubeconfig},
+        "targetClusters": list(plan.target_clusters),
+        "set": getattr(arguments, "set_id", None),
+        "complete": complete,
+        "changed": result.changed,
+        "summary": counts(result.changes),
+        "changes": changes_data(result.changes),
+        "effects": list(result.effects),
+        "warnings": [as_data(problem) for problem in result.warnings],
+    }
+    if complete is None:
+        del data["complete"]
+    (console.json if arguments.output == "json" else console.yaml)(data)
+
+
+def _show_table(result: Plan | ApplyResult, arguments: argparse.Namespace, console: Console, word: str) -> None:
+    show_changes(result.changes, console, unchanged=arguments.all)
+    told = {effect for change in result.changes for effect in change.effects}
+    for effect in (effect for effect in result.effects if effect not in told):
+        console.out(f"{console.paint('!', 'bold', 'yellow')} {printable(effect)}")
+    if any(change.action != "unchanged" or arguments.all for change in result.changes):
+        console.out("")
+    console.out(f"{word}: {summary_line(result.changes)}")

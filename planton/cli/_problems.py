@@ -1,0 +1,79 @@
+"""Problems of manifests, one a line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from planton.cli._output import Console
+from planton.errors import Problem
+
+
+def one_line(problem: Problem) -> str:
+    """Formats a problem as one line, whatever is in its message.
+
+    Args:
+        problem: The problem.
+
+    Returns:
+        `file:line (document n): Kind/name: field.path: message`.
+    """
+    return " ".join(str(problem).split("\n"))
+
+
+def show_warnings(problems: Sequence[Problem], console: Console) -> None:
+    """Prints warnings on stderr, each once.
+
+    Args:
+        problems: What is worth saying.
+        console: Where to say it.
+    """
+    for line in dict.fromkeys(one_line(problem) for problem in problems):
+        console.warn(line)
+
+
+def show_errors(problems: Sequence[Problem], console: Console) -> None:
+    """Prints errors on stderr, one a line, and how many there are.
+
+    Args:
+        problems: What is wrong; at least one.
+        console: Where to say it.
+    """
+    for problem in problems:
+        console.plain(one_line(problem))
+    files = {problem.origin.file for problem in problems if problem.origin.file}
+    where = f" in {counted(len(files), 'file')}" if files else ""
+    console.error(f"{counted(len(problems), 'problem')}{where}; nothing was written")
+
+
+def as_data(problem: Problem) -> dict[str, Any]:
+    """Gives a problem for programs.
+
+    Args:
+        problem: The problem.
+
+    Returns:
+        Its facts, for JSON; those that are not known are left out.
+    """
+    facts = {
+        "file": problem.origin.file,
+        "document": problem.origin.document,
+        "line": problem.origin.line,
+        "subject": problem.subject,
+        "path": problem.path,
+        "message": problem.message,
+    }
+    return {key: value for key, value in facts.items() if value}
+
+
+def counted(number: int, noun: str) -> str:
+    """Writes a number with its noun.
+
+    Args:
+        number: How many.
+        noun: The noun in the singular, with a regular plural.
+
+    Returns:
+        Such as `1 manifest` or `3 manifests`.
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

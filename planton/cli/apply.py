@@ -1,0 +1,85 @@
+"""`planton apply`: makes the cluster what the manifests say."""
+
+from __future__ import annotations
+
+import argparse
+
+from planton.cli._arguments import (
+    Parser,
+    add_all,
+    add_cluster,
+    add_files,
+    add_output,
+    add_planning,
+    add_timeout,
+    describe,
+)
+from planton.cli._exit import DONE
+from planton.cli._output import Console
+
+_HELP = """
+Plans, then writes what changes and nothing else, in an order in which the operator is never told of something
+that is not there yet. Waits until the operator is rolled out; with --wait also until every database runs.
+Whatever stops it, running the same command again goes on from there; a second run changes nothing.
+
+Fields that another field manager owns are not touched: that is an error that names both, and nothing is
+written, unless --force-conflicts is given.
+
+Exit codes: 0 applied, or nothing to do; 1 refused, failed or not ready in time (stdout says what was done
+before); 130 stopped by Ctrl-C, 143 by SIGTERM (likewise).
+
+Examples:
+  planton apply -f manifests/ --context production
+  planton apply -f operator.yaml -f databases/ --set production --wait --timeout 15m
+  planton apply -f manifests/ -o json >result.json
+"""
+
+
+def configure(parser: Parser) -> None:
+    """Adds the options of the verb.
+
+    Args:
+        parser: Its parser.
+    """
+    describe(parser, _HELP)
+    add_files(parser)
+    add_output(parser, "table", "json", "yaml")
+    add_all(parser)
+    parser.add_argument("--wait", action="store_true", help="wait until the operator reports every database as running")
+    add_timeout(parser)
+    add_cluster(parser)
+    add_planning(parser)
+
+
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    """Applies manifests.
+
+    Args:
+        arguments: What was asked for.
+        console: Where to print.
+
+    Returns:
+        The exit code.
+    """
+    from planton.cli._sources import open_cluster, read_manifests
+
+    manifests = read_manifests(arguments, console)
+    cluster = open_cluster(arguments)
+    # Only now, so that bad manifests are told without importing the client.
+    from planton.cli._planning import carried_out, plan_options, planned, show_cluster, show_result
+    from planton.cli._problems import show_warnings
+
+    options = plan_options(arguments)
+    plan = planned(lambda progress: cluster.plan(manifests, options=options, progress=progress), console)
+    show_warnings(plan.warnings, console)
+    show_cluster(plan, arguments, console)
+    result = carried_out(
+        lambda progress: cluster.apply(plan, timeout=arguments.timeout, wait=arguments.wait, progress=progress),
+        plan,
+        arguments,
+        console,
+    )
+    show_result(
+        result, plan, arguments, console, word="Done" if result.changed else "Nothing to do", complete=True
+    )
+    return DONE

@@ -1,0 +1,63 @@
+"""`planton plan`: what would an apply change in the cluster? Writes nothing."""
+
+from __future__ import annotations
+
+import argparse
+
+from planton.cli._arguments import Parser, add_all, add_cluster, add_files, add_output, add_planning, describe
+from planton.cli._exit import CHANGES, DONE
+from planton.cli._output import Console
+
+_HELP = """
+Compares manifests with a cluster and shows what an apply would do: objects created, configured (with each
+field that changes), deleted, skipped (with the reason), and what follows from it, such as pods that restart.
+Nothing is written; the server is asked to try what is new or differs (a dry run). Credentials are masked.
+
+Exit codes: 0 nothing to do, 2 there are changes, 1 it could not be planned: bad manifests, a conflict with
+another field manager, a refusal, or no answer from the cluster.
+
+Examples:
+  planton plan -f manifests/ --context production
+  planton plan -f operator.yaml -f databases/ --set production     # shows what would be pruned, too
+  planton plan -f manifests/ -o json | jq '.changes[] | select(.action != "unchanged")'
+"""
+
+
+def configure(parser: Parser) -> None:
+    """Adds the options of the verb.
+
+    Args:
+        parser: Its parser.
+    """
+    describe(parser, _HELP)
+    add_files(parser)
+    add_output(parser, "table", "json", "yaml")
+    add_all(parser)
+    add_cluster(parser)
+    add_planning(parser)
+
+
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    """Shows a plan.
+
+    Args:
+        arguments: What was asked for.
+        console: Where to print.
+
+    Returns:
+        The exit code.
+    """
+    from planton.cli._sources import open_cluster, read_manifests
+
+    manifests = read_manifests(arguments, console)
+    cluster = open_cluster(arguments)
+    # Only now, so that bad manifests are told without importing the client.
+    from planton.cli._planning import plan_options, planned, show_cluster, show_result
+    from planton.cli._problems import show_warnings
+
+    options = plan_options(arguments)
+    plan = planned(lambda progress: cluster.plan(manifests, options=options, progress=progress), console)
+    show_warnings(plan.warnings, console)
+    show_cluster(plan, arguments, console)
+    show_result(plan, plan, arguments, console, word="Plan" if plan.changed else "Nothing to do")
+    return CHANGES if plan.changed else DONE

@@ -1,0 +1,245 @@
+"""The API server in the words of the layer above: objects, pages, patches; every text from it is scrubbed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from planton.cluster import _connection
+from planton.cluster._connection import MAX_THREADS, ApiError, Connection, Request
+from planton.cluster._resources import Key, ResourceType
+from planton.cluster.mask import Scrubber
+from planton.cluster.ownership import MANAGER
+from planton.translate.contract import KubernetesObject
+
+_PAGE = 500
+_METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """An API server, with what is being done there.
+
+    Attributes:
+        connection: The connection.
+        phase: What is being done, for errors.
+        scrubber: Knows the credentials that no text may show.
+    """
+
+    connection: Connection
+    phase: str
+    scrubber: Scrubber = field(default_factory=Scrubber)
+
+    def during(self, phase: str, scrubber: Scrubber | None = None) -> Server:
+        """Gives the same server for another phase.
+
+        Args:
+            phase: What is being done.
+            scrubber: Knows the credentials; None keeps the one that is there.
+
+        Returns:
+            The server.
+        """
+        return replace(self, phase=phase, scrubber=scrubber or self.scrubber)
+
+    def send(self, request: Request, subject: str) -> tuple[int, Any]:
+        """Sends any request.
+
+        Args:
+            request: The request.
+            subject: `Kind/namespace/name`, for the error.
+
+        Returns:
+            Status and the answer's JSON.
+
+        Raises:
+            ApiError: The server refused, or could not be reached.
+        """
+        return self.connection.send(request, subject=subject, phase=self.phase, scrub=self.scrubber.text)
+
+    def get(self, key: Key) -> KubernetesObject | None:
+        """Reads an object.
+
+        Args:
+            key: Its identity.
+
+        Returns:
+            The object, or None when the server says that it, its namespace or its kind is not there (404).
+
+        Raises:
+            ApiError: The server refused, a missing permission included, or could not be reached.
+        """
+        try:
+            answer: KubernetesObject = self.send(_connection.get(key.path), key.subject)[1]
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+        return answer
+
+    def list(
+        self,
+        resource: ResourceType,
+        namespace: str = "",
+        *,
+        labels: str = "",
+        fields: str = "",
+        metadata_only: bool = False,
+    ) -> list[KubernetesObject] | None:
+        """Lists objects, page by page.
+
+        Args:
+            resource: Their type.
+            namespace: Their namespace; empty for all.
+            labels: Label selector.
+            fields: Field selector.
+            metadata_only: Whether only their metadata is wanted.
+
+        Returns:
+            The objects, each with apiVersion and kind; None when the server does not know the kind (404).
+
+        Raises:
+            ApiError: The server refused, a missing permission included, or could not be reached.
+        """
+        for _ in range(3):
+            try:
+                return list(self._pages(resource, namespace, labels, fields, metadata_only))
+            except ApiError as error:
+                if error.status == 404:
+                    return None
+                if error.status != 410:  # 410: the list became too old between two pages, so it is begun again.
+                    raise
+        return list(self._pages(resource, namespace, labels, fields, metadata_only))
+
+    def _pages(
+        self, resource: ResourceType, namespace: str, labels: str, fields: str, metadata_only: bool
+    ) -> Iterator[KubernetesObject]:
+        token = ""
+        while True:
+            query: dict[str, str | int | None] = {
+                "limit": _PAGE,
+                "continue": token,
+                "labelSelector": labels,
+                "fieldSelector": fields,
+            }
+            request = _connection.get(resource.path(namespace), query)
+            if metadata_only:
+                request = replace(request, accept=_METADATA_ONLY)
+            answer = self.send(request, f"{resource.plural}{f' in {namespace}' if namespace else ''}")[1]
+            for item in answer.get("items") or ():
+                # Items of a list do not say what they are.
+                yield {**item, "apiVersion": resource.api_version, "kind": resource.kind}
+            token = (answer.get("metadata") or {}).get("continue") or ""
+            if not token:
+                return
+
+    def apply(
+        self, key: Key, obj: KubernetesObject, *, force: bool = False, dry_run: bool = False
+    ) -> tuple[KubernetesObject, bool]:
+        """Applies an object on the server.
+
+        Args:
+            key: Its identity.
+            obj: The object.
+            force: Whether fields of other managers are taken over.
+            dry_run: Whether nothing is written.
+
+        Returns:
+            The object as the server has it then, and whether it is new.
+
+        Raises:
+            ApiError: The server refused, or could not be reached.
+        """
+        request = _connection.apply_patch(key.path, obj, manager=MANAGER, force=force, dry_run=dry_run)
+        status, answer = self.send(request, key.subject)
+        return answer, status == 201
+
+    def merge(self, key: Key, patch: KubernetesObject) -> KubernetesObject:
+        """Sends a JSON merge patch.
+
+        Args:
+            key: Identity of the object.
+            patch: The patch.
+
+        Returns:
+            The object as the server has it then.
+
+        Raises:
+            ApiError: The server refused, or could not be reached.
+        """
+        answer: KubernetesObject = self.send(_connection.merge_patch(key.path, patch, manager=MANAGER), key.subject)[1]
+        return answer
+
+    def delete(self, key: Key, *, uid: str, resource_version: str | None = None) -> bool:
+        """Deletes exactly the object that was looked at.
+
+        Args:
+            key: Its identity.
+            uid: Its uid.
+            resource_version: Its resourceVersion; None when it may have changed since.
+
+        Returns:
+            False when it was gone already.
+
+        Raises:
+            ApiError: The server refused, or could not be reached.
+        """
+        try:
+            self.send(_connection.delete(key.path, uid=uid, resource_version=resource_version), key.subject)
+        except ApiError as error:
+            if error.status == 404:
+                return False
+            raise
+        return True
+
+
+def in_parallel(work: Callable[[T], R], items: Sequence[T]) -> list[R | Exception]:
+    """Does the same for several items, at most eight at a time.
+
+    Args:
+        work: What is done.
+        items: The items.
+
+    Returns:
+        For each item, in order, the result or the exception that it ended with.
+    """
+
+    def attempt(item: T) -> R | Exception:
+        try:
+            return work(item)
+        except Exception as error:
+            return error
+
+    if len(items) < 2:
+        return [attempt(item) for item in items]
+    pool = ThreadPoolExecutor(min(MAX_THREADS, len(items)), thread_name_prefix="planton")
+    try:
+        return [future.result() for future in [pool.submit(attempt, item) for item in items]]
+    finally:
+        # On Ctrl-C what has not begun is not begun any more.
+        pool.shutdown(cancel_futures=True)
+
+
+def results(outcomes: Sequence[R | Exception]) -> list[R]:
+    """Takes results apart from failures.
+
+    Args:
+        outcomes: What in_parallel gave.
+
+    Returns:
+        The results, when there is no failure.
+
+    Raises:
+        Exception: The first failure.
+    """
+    good: list[R] = []
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+        good.append(outcome)
+    return good

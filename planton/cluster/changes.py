@@ -1,0 +1,264 @@
+"""The words of plans and results: changes as frozen values that can be printed without showing a credential."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NoReturn, TypeAlias
+
+from planton.cluster._connection import ClusterIdentity
+from planton.errors import Problem
+
+Action: TypeAlias = Literal["created", "configured", "unchanged", "deleted", "skipped"]
+"""What is done to an object, the same word in plans and in results."""
+
+ACTIONS: tuple[Action, ...] = ("created", "configured", "unchanged", "deleted", "skipped")
+
+_SIGNS: dict[Action, str] = {"created": "+", "configured": "~", "unchanged": " ", "deleted": "-", "skipped": "."}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field that changes.
+
+    Attributes:
+        path: Where it stands, such as `spec.template.spec.containers[name=postgres-operator].image`.
+        before: Its value as JSON text, None where there is none, `<hidden>` where it is not shown.
+        after: Likewise.
+    """
+
+    path: str
+    before: str | None
+    after: str | None
+
+    def __str__(self) -> str:
+        """Formats the change as one line."""
+        before = "(none)" if self.before is None else self.before
+        after = "(removed)" if self.after is None else self.after
+        return f"{self.path}: {before} -> {after}"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is done to one object.
+
+    Attributes:
+        action: created, configured, unchanged, deleted or skipped.
+        api_version: Its apiVersion.
+        kind: Its kind.
+        namespace: Its namespace; empty when it stands in none.
+        name: Its name.
+        diff: Fields that change, credentials hidden; empty unless configured.
+        effects: What the change does beyond the object, in words.
+        reason: Why it is skipped, deleted, or configured without a field that changes.
+    """
+
+    action: Action
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    diff: tuple[FieldChange, ...] = ()
+    effects: tuple[str, ...] = ()
+    reason: str = ""
+
+    @property
+    def subject(self) -> str:
+        """`Kind/namespace/name`, or `Kind/name` for what stands in no namespace."""
+        return "/".join(part for part in (self.kind, self.namespace, self.name) if part)
+
+    def __str__(self) -> str:
+        """Formats the change: a line for the object, then one for each field and effect."""
+        head = f"{_SIGNS[self.action]} {self.subject} {self.action}"
+        if self.reason:
+            head += f" ({self.reason})"
+        lines = [head, *(f"    {change}" for change in self.diff), *(f"    ! {effect}" for effect in self.effects)]
+        return "\n".join(lines)
+
+
+def summary(changes: Sequence[Change]) -> str:
+    """Counts changes by their action.
+
+    Args:
+        changes: The changes.
+
+    Returns:
+        Such as `2 created, 1 configured, 5 unchanged`; `nothing` for none.
+    """
+    counts = Counter(change.action for change in changes)
+    return ", ".join(f"{counts[action]} {action}" for action in ACTIONS if counts[action]) or "nothing"
+
+
+class Sealed:
+    """Holds what a plan needs to be carried out, objects with credentials among it. Cannot be printed or copied out.
+
+    Attributes:
+        content: What is held; for the cluster layer only.
+    """
+
+    __slots__ = ("content",)
+
+    def __init__(self, content: Any) -> None:
+        """Seals something.
+
+        Args:
+            content: What to hold.
+        """
+        self.content = content
+
+    def __repr__(self) -> str:
+        """Says nothing of the content."""
+        return "<sealed>"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Sealed:
+        """Stays sealed, so that dataclasses.asdict opens nothing."""
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        """Refuses to be written down."""
+        raise TypeError("a plan's objects are not pickled")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an apply would do. Made by Cluster.plan; has written nothing.
+
+    Attributes:
+        identity: The cluster that was asked.
+        changes: One for each object, in the order in which they are written.
+        warnings: What is worth saying of the manifests.
+        effects: What the changes do beyond their objects, each once.
+        target_clusters: The target clusters that the manifests name, for show.
+    """
+
+    identity: ClusterIdentity
+    changes: tuple[Change, ...]
+    warnings: tuple[Problem, ...] = ()
+    effects: tuple[str, ...] = ()
+    target_clusters: tuple[str, ...] = ()
+    _sealed: Sealed = field(default_factory=lambda: Sealed(None), repr=False, compare=False)
+
+    @property
+    def changed(self) -> bool:
+        """Whether an apply would write anything."""
+        return any(change.action in ("created", "configured", "deleted") for change in self.changes)
+
+    @property
+    def summary(self) -> str:
+        """Such as `2 created, 1 configured, 5 unchanged`."""
+        return summary(self.changes)
+
+    def __str__(self) -> str:
+        """Formats the plan for people: cluster, warnings, what changes, effects, counts."""
+        lines = [f"Cluster: {self.identity}"]
+        if self.target_clusters:
+            lines.append(f"Target cluster in the manifests: {', '.join(self.target_clusters)}")
+        lines += [f"Warning: {warning}" for warning in self.warnings]
+        lines += [str(change) for change in self.changes if change.action != "unchanged"]
+        if self.effects:
+            lines += ["Effects:", *(f"  {effect}" for effect in self.effects)]
+        lines.append(f"Plan: {self.summary}.")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyResult:
+    """What an apply has done.
+
+    Attributes:
+        identity: The cluster that was written to.
+        changes: One for each object, in the order in which they were written.
+        warnings: What is worth saying of the manifests.
+        effects: What the changes do beyond their objects, each once.
+    """
+
+    identity: ClusterIdentity
+    changes: tuple[Change, ...]
+    warnings: tuple[Problem, ...] = ()
+    effects: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was written."""
+        return any(change.action in ("created", "configured", "deleted") for change in self.changes)
+
+    @property
+    def summary(self) -> str:
+        """Such as `2 created, 1 configured, 5 unchanged`."""
+        return summary(self.changes)
+
+    def __str__(self) -> str:
+        """Formats the result for people."""
+        lines = [str(change) for change in self.changes if change.action != "unchanged"]
+        return "\n".join([*lines, f"Done: {self.summary}."])
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteResult(ApplyResult):
+    """What a delete has done: deleted, and skipped for what stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressEvent:
+    """Where long work has got to.
+
+    Attributes:
+        phase: What is being done: read, plan, namespaces, rbac, secrets, configuration, operator, wait, databases,
+            prune, delete.
+        done: Steps done in this phase.
+        total: Steps in this phase; 0 when not known.
+        subject: `Kind/namespace/name`, or what is waited for.
+    """
+
+    phase: str
+    done: int
+    total: int
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """What a plan or an apply may do.
+
+    Attributes:
+        set_id: Id of the set; objects carry it in the label planton.ai/set, and what has it and is no longer
+            rendered is pruned. None prunes nothing and leaves the label as it is.
+        operator_namespace: Namespace of the operator, where the cluster has several.
+        cluster_id: Id of the cluster that is meant; a manifest whose target_cluster names another one is refused.
+        force_conflicts: Take over fields that other field managers own, and objects not made by planton.
+        allow_version_change: Allow another PostgreSQL version for a database that exists (a major upgrade).
+    """
+
+    set_id: str | None = None
+    operator_namespace: str | None = None
+    cluster_id: str | None = None
+    force_conflicts: bool = False
+    allow_version_change: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteOptions:
+    """What a delete may delete; each word stands alone, and nothing goes by default.
+
+    Attributes:
+        databases: Names (metadata.name) of the databases that may go.
+        operator: Whether the operator of the manifests may go; only when the cluster has no database.
+        volumes: Whether the volume claims of the deleted databases go too.
+        passwords: Whether the Secrets with their passwords go too.
+        storage_secret: Whether the storage Secret goes too.
+        namespace: Whether their namespace goes too, when it is ours and otherwise empty.
+        without_operator: Delete databases although no operator runs; their pods, StatefulSets and Services stay.
+        operator_namespace: Namespace of the operator, where the cluster has several.
+        cluster_id: Id of the cluster that is meant, as for a plan.
+    """
+
+    databases: tuple[str, ...] = ()
+    operator: bool = False
+    volumes: bool = False
+    passwords: bool = False
+    storage_secret: bool = False
+    namespace: bool = False
+    without_operator: bool = False
+    operator_namespace: str | None = None
+    cluster_id: str | None = None

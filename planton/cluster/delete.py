@@ -1,0 +1,201 @@
+"""Carries out a delete, in an order in which nothing is left running and nothing goes that was not named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from planton.cluster import _connection
+from planton.cluster._connection import ApiError
+from planton.cluster._resources import (
+    POD,
+    POSTGRESQL,
+    SERVICE,
+    STATEFUL_SET,
+    Key,
+    ResourceType,
+)
+from planton.cluster._server import Server, in_parallel, results
+from planton.cluster._steps import Step, change_of
+from planton.cluster.changes import Change, ProgressEvent
+from planton.cluster.deletion import CLUSTER_LABEL, Deletion, Target
+from planton.cluster.wait import Deadline, Pending
+from planton.errors import ClusterError, WaitError
+from planton.translate.names import DELETE_ANNOTATION, POD_SERVICE_ACCOUNT
+
+_DATE_KEY = "delete_annotation_date_key"
+_NAME_KEY = "delete_annotation_name_key"
+
+# What every namespace has by itself, or what comes and goes with others.
+_IGNORED_KINDS = frozenset({"Event", "Endpoints", "EndpointSlice", "Lease", "ControllerRevision", "PodMetrics"})
+_IGNORED_OBJECTS = frozenset({("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")})
+
+
+class Deleter:
+    """One delete: carries out decisions and remembers what was done."""
+
+    def __init__(
+        self,
+        server: Server,
+        deletion: Deletion,
+        *,
+        is_operator_running: bool,
+        deadline: Deadline,
+        progress: Callable[[ProgressEvent], None],
+    ) -> None:
+        """Makes the delete; does nothing yet.
+
+        Args:
+            server: The API server.
+            deletion: What was decided.
+            is_operator_running: Whether an operator is there to clean up.
+            deadline: How long may be waited.
+            progress: Is told where the work has got to.
+        """
+        self._server = server
+        self._deletion = deletion
+        self._is_operator_running = is_operator_running
+        self._deadline = deadline
+        self._progress = progress
+        self._changes: list[Change] = []
+
+    def run(self) -> list[Change]:
+        """Carries out the decisions.
+
+        Returns:
+            What was done, and what stays, in order.
+
+        Raises:
+            ClusterError: Something failed; `changes` on it says what was done before.
+        """
+        try:
+            self._delete(self._deletion.databases)
+            self._wait_for_cleaning()
+            self._delete(self._deletion.leftovers)
+            for step in self._deletion.namespaces:
+                self._changes.append(self._namespace(step))
+        except WaitError as error:
+            raise WaitError(error.pending, seconds=self._deadline.seconds, changes=self._changes) from None
+        except ClusterError as error:
+            raise ClusterError(
+                error.text,
+                subject=error.subject,
+                phase=error.phase,
+                status=error.status,
+                reason=error.reason,
+                remedy=error.remedy,
+                changes=self._changes,
+            ) from None
+        return self._changes
+
+    def _delete(self, steps: Sequence[Step]) -> None:
+        for number, step in enumerate(steps, start=1):
+            self._changes.append(self._one(step))
+            self._progress(ProgressEvent("delete", number, len(steps), step.key.subject))
+
+    def _one(self, step: Step) -> Change:
+        if step.change.action != "deleted":
+            return step.change
+        if step.key.resource is POSTGRESQL:
+            self._permit(step.key)
+        # Its status and its annotations change all the time; the uid says that it is the same object.
+        if not self._server.delete(step.key, uid=step.uid):
+            return change_of(step.key, "skipped", reason="gone already")
+        return step.change
+
+    def _permit(self, key: Key) -> None:
+        """Sets the annotations without which the operator takes a deletion for an accident, and cleans nothing up.
+
+        https://github.com/zalando/postgres-operator/blob/v1.15.1/pkg/controller/controller.go
+        (meetsClusterDeleteAnnotations); its date is that of its own clock, which is UTC in its image.
+        """
+        settings = self._deletion.settings
+        annotations = {DELETE_ANNOTATION: key.name}
+        if settings.get(_NAME_KEY):
+            annotations[settings[_NAME_KEY]] = key.name
+        if settings.get(_DATE_KEY):
+            annotations[settings[_DATE_KEY]] = datetime.now(UTC).strftime("%Y-%m-%d")
+        try:
+            self._server.merge(key, {"metadata": {"annotations": annotations}})
+        except ApiError as error:
+            if error.status != 404:
+                raise
+
+    def _wait_for_cleaning(self) -> None:
+        targets = [one for one in self._deletion.targets if one.live is not None]
+        if not targets or not self._is_operator_running:
+            return
+        self._deadline.wait_for(
+            lambda: [
+                pending
+                for found in results(in_parallel(lambda one: _pending(self._server.during("wait"), one), targets))
+                for pending in found
+            ],
+            lambda text: self._progress(ProgressEvent("wait", 0, 0, text)),
+        )
+
+    def _namespace(self, step: Step) -> Change:
+        if step.change.action != "deleted":
+            return step.change
+        left = contents(self._server, step.key.name, self._deletion.settings)
+        if left:
+            names = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
+            return change_of(step.key, "skipped", reason=f"stays: it is not empty ({names})")
+        return self._one(step)
+
+
+def _pending(server: Server, target: Target) -> list[Pending]:
+    pending = []
+    for resource, name in ((POSTGRESQL, target.name), (STATEFUL_SET, target.name), (SERVICE, target.name)):
+        key = Key(resource, target.namespace, name)
+        obj = server.get(key)
+        # With a deletionTimestamp it has been deleted, and only waits for the cluster's garbage collector.
+        if obj is not None and (resource is POSTGRESQL or not obj["metadata"].get("deletionTimestamp")):
+            pending.append(Pending(f"{key.subject}: the operator has not removed it yet"))
+    pods = server.list(POD, target.namespace, labels=f"{CLUSTER_LABEL}={target.name}", metadata_only=True) or ()
+    if pods:
+        pending.append(Pending(f"pods of {target.name} in namespace {target.namespace}: {len(pods)} still there"))
+    return pending
+
+
+def contents(server: Server, namespace: str, settings: dict[str, str]) -> list[str]:
+    """Lists everything in a namespace that keeps it from being called empty.
+
+    Args:
+        server: The API server.
+        namespace: The namespace.
+        settings: What the operator is told; the account of its pods comes with it.
+
+    Returns:
+        `Kind/name` of each object, sorted.
+
+    Raises:
+        ClusterError: The server refused.
+    """
+    account = settings.get("pod_service_account_name") or POD_SERVICE_ACCOUNT
+    # The operator makes both and removes neither: pkg/controller/postgresql.go (submitRBACCredentials) at v1.15.1.
+    ignored = _IGNORED_OBJECTS | {("ServiceAccount", account), ("RoleBinding", account)}
+    types = _all_types(server)
+    lists = results(in_parallel(lambda one: server.list(one, namespace, metadata_only=True) or [], types))
+    found = [
+        (resource.kind, str(obj["metadata"]["name"]))
+        for resource, objects in zip(types, lists, strict=True)
+        for obj in objects
+        if not obj["metadata"].get("deletionTimestamp")
+    ]
+    return sorted("/".join(one) for one in found if one not in ignored)
+
+
+def _all_types(server: Server) -> list[ResourceType]:
+    """Asks the server for every kind that can stand in a namespace."""
+    roots = ["/api/v1"]
+    for group in server.send(_connection.get("/apis"), "API groups")[1].get("groups") or ():
+        roots.append(f"/apis/{group['preferredVersion']['groupVersion']}")
+    answers = results(in_parallel(lambda root: server.send(_connection.get(root), root)[1], roots))
+    types = []
+    for answer in answers:
+        for one in answer.get("resources") or ():
+            listable = "list" in (one.get("verbs") or ()) and "delete" in (one.get("verbs") or ())
+            if one.get("namespaced") and listable and "/" not in one["name"] and one["kind"] not in _IGNORED_KINDS:
+                types.append(ResourceType(answer["groupVersion"], one["kind"], one["name"]))
+    return types

@@ -1,0 +1,327 @@
+"""Decides what a delete takes away, what stays, and what it is refused for. Writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from planton.cluster._resources import (
+    NAMESPACE,
+    POSTGRESQL,
+    SECRET,
+    SERVICE,
+    STATEFUL_SET,
+    VOLUME_CLAIM,
+    Key,
+    ResourceType,
+    key_of,
+)
+from planton.cluster._server import Server
+from planton.cluster._steps import Step, change_of
+from planton.cluster.changes import DeleteOptions
+from planton.cluster.inventory import Inventory
+from planton.cluster.operators import LiveOperator, is_true, read_settings
+from planton.cluster.order import Stage
+from planton.cluster.ownership import is_applied_by_us, is_ours
+from planton.cluster.prune import PRUNABLE
+from planton.errors import RefusedError
+from planton.translate.contract import KubernetesObject
+from planton.translate.names import (
+    KIND_LABEL,
+    NAME_LABEL,
+    STORAGE_SECRET,
+    cluster_name,
+    namespace_of,
+)
+from planton.types import PostgresKubernetes, PostgresOperatorKubernetes, Resource
+
+# https://github.com/zalando/postgres-operator/blob/v1.15.1/pkg/util/config/config.go (secret_name_template)
+PASSWORD_SUFFIX = "credentials.postgresql.acid.zalan.do"
+CLUSTER_LABEL = "cluster-name"
+"""The operator's cluster_name_label, which planton does not change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A database that a delete is about.
+
+    Attributes:
+        message: Its message; not printed.
+        namespace: Its namespace.
+        name: Name of its custom resource.
+        live: Its custom resource; None when it is gone.
+    """
+
+    message: PostgresKubernetes = field(repr=False)
+    namespace: str
+    name: str
+    live: KubernetesObject | None = field(repr=False)
+
+    @property
+    def key(self) -> Key:
+        """Identity of its custom resource."""
+        return Key(POSTGRESQL, self.namespace, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What a delete would do.
+
+    Attributes:
+        targets: Databases that go.
+        databases: Steps for their custom resources and Services.
+        leftovers: Steps for volumes, passwords, storage Secrets and what belongs to the operator.
+        namespaces: Steps for Namespaces; whether they are empty is seen when all else is gone.
+        settings: What the operator is told.
+    """
+
+    targets: tuple[Target, ...]
+    databases: tuple[Step, ...]
+    leftovers: tuple[Step, ...]
+    namespaces: tuple[Step, ...]
+    settings: dict[str, str] = field(repr=False)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All steps in their order."""
+        return (*self.databases, *self.leftovers, *self.namespaces)
+
+
+def plan_deletion(
+    server: Server, messages: Sequence[Resource], inventory: Inventory, options: DeleteOptions
+) -> Deletion:
+    """Decides what a delete does.
+
+    Args:
+        server: The API server.
+        messages: The set, with its defaults filled.
+        inventory: Facts of the cluster.
+        options: What may go.
+
+    Returns:
+        The decisions.
+
+    Raises:
+        RefusedError: A word is missing, or the state of the cluster forbids it.
+        ClusterError: The server refused.
+    """
+    targets = _targets(messages, inventory, options)
+    operator_message = next((one for one in messages if isinstance(one, PostgresOperatorKubernetes)), None)
+    _check_words(messages, operator_message, inventory, options)
+    operator = _operator_of(inventory)
+    settings = read_settings(server, operator) if operator else {}
+    _check_operator(targets, operator, settings, options)
+    databases, leftovers, namespaces = [], [], []
+    going = {(one.namespace, one.name) for one in targets}
+    for target in targets:
+        databases += _database_steps(server, target)
+        leftovers += _leftover_steps(server, target, inventory, going, options)
+    if operator_message is not None and options.operator:
+        _check_no_databases(inventory, going)
+        leftovers += _operator_steps(server, operator_message, options)
+    spaces = {one.namespace: one.message for one in targets} | (
+        {namespace_of(operator_message): operator_message} if operator_message and options.operator else {}
+    )
+    for namespace in spaces:
+        namespaces += _namespace_steps(namespace, inventory, options)
+    unique = {step.key: step for step in leftovers}
+    return Deletion(tuple(targets), tuple(databases), tuple(unique.values()), tuple(namespaces), settings)
+
+
+def _step(key: Key, obj: KubernetesObject | None, *, goes: bool, reason: str = "") -> Step:
+    metadata = (obj or {}).get("metadata") or {}
+    return Step(
+        key,
+        change_of(key, "deleted" if goes else "skipped", reason=reason),
+        Stage.DATABASES,
+        0,
+        uid=str(metadata.get("uid", "")),
+        resource_version=str(metadata.get("resourceVersion", "")),
+    )
+
+
+def _targets(messages: Sequence[Resource], inventory: Inventory, options: DeleteOptions) -> list[Target]:
+    live = {(one["metadata"]["namespace"], one["metadata"]["name"]): one for one in inventory.databases}
+    databases = [one for one in messages if isinstance(one, PostgresKubernetes)]
+    targets, reasons = [], []
+    for word in options.databases:
+        space, _, name = word.rpartition("/")
+        found = [one for one in databases if one.metadata.name == name and space in ("", namespace_of(one))]
+        if len(found) != 1:
+            spaces = ", ".join(f"{namespace_of(one)}/{name}" for one in found)
+            reasons.append(
+                f"several databases are named {name}: say which one, {spaces}"
+                if found
+                else f"no database {word} is in the manifests: a database is deleted only by name"
+            )
+            continue
+        place = (namespace_of(found[0]), cluster_name(name))
+        targets.append(Target(found[0], *place, live.get(place)))
+    if reasons:
+        raise RefusedError(reasons)
+    return targets
+
+
+def _check_words(
+    messages: Sequence[Resource],
+    operator: PostgresOperatorKubernetes | None,
+    inventory: Inventory,
+    options: DeleteOptions,
+) -> None:
+    if options.databases or (operator is not None and options.operator):
+        return
+    if options.operator:
+        raise RefusedError(["no operator is in the manifests"])
+    lines = ["nothing was named, so nothing is deleted. What could go:"]
+    for message in messages:
+        if isinstance(message, PostgresKubernetes):
+            place = (namespace_of(message), cluster_name(message.metadata.name))
+            there = inventory.existing.database(*place) is not None
+            lines.append(
+                f"  postgresql/{place[0]}/{place[1]}{'' if there else ' (gone already)'} with its pods and Services, "
+                f"when {message.metadata.name} is named; its volumes, passwords, storage Secret and Namespace stay "
+                "unless each is named by its own word"
+            )
+        elif message is operator:
+            lines.append(
+                f"  the operator in namespace {namespace_of(message)}, with the word for it, when the cluster has no "
+                "database; its storage Secret and Namespace stay unless each is named by its own word"
+            )
+    raise RefusedError(["\n".join(lines)])
+
+
+def _operator_of(inventory: Inventory) -> LiveOperator | None:
+    mine = [one for one in inventory.operators if one.namespace == inventory.operator_namespace]
+    return max(mine, key=lambda one: one.available, default=None)
+
+
+def _check_operator(
+    targets: Sequence[Target], operator: LiveOperator | None, settings: dict[str, str], options: DeleteOptions
+) -> None:
+    living = [one for one in targets if one.live is not None]
+    if not living:
+        return
+    reasons = []
+    if (operator is None or not operator.available) and not options.without_operator:
+        who = f"{operator.subject} has no available replica" if operator else "no operator runs in the cluster"
+        reasons += [
+            f"{one.key.subject}: {who}. A database deleted while the operator is down leaves its pods running: "
+            "start the operator first"
+            for one in living
+        ]
+    # Both default to true: https://github.com/zalando/postgres-operator/blob/v1.15.1/pkg/util/config/config.go
+    if operator is not None and operator.available:
+        if is_true(settings.get("enable_persistent_volume_claim_deletion", "true")) and not options.volumes:
+            reasons += [f"{one.key.subject}: this operator deletes volumes together with a database" for one in living]
+        if is_true(settings.get("enable_secrets_deletion", "true")) and not options.passwords:
+            reasons += [
+                f"{one.key.subject}: this operator deletes passwords together with a database" for one in living
+            ]
+    if reasons:
+        raise RefusedError(reasons)
+
+
+def _check_no_databases(inventory: Inventory, going: set[tuple[str, str]]) -> None:
+    left = [one for one in inventory.existing.databases if (one.namespace, one.name) not in going]
+    if left:
+        names = ", ".join(f"{one.namespace}/{one.name}" for one in left[:10]) + (", ..." if len(left) > 10 else "")
+        raise RefusedError(
+            [f"the operator looks after {len(left)} databases ({names}): it is not deleted before they are"]
+        )
+
+
+def _database_steps(server: Server, target: Target) -> list[Step]:
+    steps = [
+        _step(target.key, target.live, goes=True)
+        if target.live is not None
+        else _step(target.key, None, goes=False, reason="gone already")
+    ]
+    selector = f"{KIND_LABEL}={target.message.kind},{NAME_LABEL}={target.message.metadata.name}"
+    for service in server.list(SERVICE, target.namespace, labels=selector) or ():
+        # What the operator makes inherits no name label; what others labelled like ours we did not apply.
+        if is_applied_by_us(service):
+            steps.append(_step(key_of(service, SERVICE), service, goes=True))
+    return steps
+
+
+def _leftover_steps(
+    server: Server, target: Target, inventory: Inventory, going: set[tuple[str, str]], options: DeleteOptions
+) -> list[Step]:
+    steps = []
+    if target.live is None:
+        orphan = Key(STATEFUL_SET, target.namespace, target.name)
+        if server.get(orphan) is not None:
+            reason = "left over from a deletion without operator: its pods still run. Delete it by hand first"
+            if options.volumes:
+                raise RefusedError([f"{orphan.subject}: {reason}; until then its volumes are in use"])
+            steps.append(_step(orphan, None, goes=False, reason=reason))
+    labels = f"{CLUSTER_LABEL}={target.name}"
+    for claim in server.list(VOLUME_CLAIM, target.namespace, labels=labels) or ():
+        steps.append(_kept_or(key_of(claim, VOLUME_CLAIM), claim, options.volumes, "holds the data; stays"))
+    for secret in server.list(SECRET, target.namespace, labels=labels, metadata_only=True) or ():
+        key = key_of(secret, SECRET)
+        if key.name.endswith(f".{target.name}.{PASSWORD_SUFFIX}"):
+            steps.append(_kept_or(key, secret, options.passwords, "holds a password; stays"))
+    steps += _storage_steps(server, target.namespace, inventory, going, options)
+    return steps
+
+
+def _kept_or(key: Key, obj: KubernetesObject, goes: bool, reason: str) -> Step:
+    return _step(key, obj, goes=goes, reason="" if goes else reason)
+
+
+def _storage_steps(
+    server: Server, namespace: str, inventory: Inventory, going: set[tuple[str, str]], options: DeleteOptions
+) -> list[Step]:
+    name = inventory.platform.secret_name if inventory.platform and inventory.platform.secret_name else STORAGE_SECRET
+    key = Key(SECRET, namespace, name)
+    secret = server.get(key)
+    if secret is None:
+        return []
+    others = [
+        one.name
+        for one in inventory.existing.databases
+        if one.namespace == namespace and (one.namespace, one.name) not in going
+    ]
+    if not options.storage_secret:
+        return [_step(key, secret, goes=False, reason="copy of the storage Secret; stays")]
+    if others:
+        return [_step(key, secret, goes=False, reason=f"stays: {', '.join(others)} needs it")]
+    if namespace == inventory.operator_namespace and not options.operator:
+        return [_step(key, secret, goes=False, reason="stays: it is the operator's own")]
+    if not is_applied_by_us(secret):
+        return [_step(key, secret, goes=False, reason="stays: it was not made by planton")]
+    return [_step(key, secret, goes=True)]
+
+
+def _operator_steps(server: Server, message: PostgresOperatorKubernetes, options: DeleteOptions) -> list[Step]:
+    namespace = namespace_of(message)
+    selector = f"{KIND_LABEL}={message.kind},{NAME_LABEL}={message.metadata.name}"
+    steps = []
+    for resource in PRUNABLE:
+        for obj in server.list(resource, labels=selector) or ():
+            key = key_of(obj, resource)
+            if key.namespace not in ("", namespace) and resource is not SECRET:
+                continue
+            steps.append(_operator_step(key, resource, obj, options))
+    return steps
+
+
+def _operator_step(key: Key, resource: ResourceType, obj: KubernetesObject, options: DeleteOptions) -> Step:
+    if not is_applied_by_us(obj):
+        return _step(key, obj, goes=False, reason="stays: it was not made by planton")
+    if resource is SECRET and not options.storage_secret:
+        return _step(key, obj, goes=False, reason="storage Secret; stays")
+    return _step(key, obj, goes=True)
+
+
+def _namespace_steps(namespace: str, inventory: Inventory, options: DeleteOptions) -> list[Step]:
+    live = inventory.namespaces.get(namespace)
+    if live is None:
+        return []
+    key = Key(NAMESPACE, "", namespace)
+    if not options.namespace:
+        return [_step(key, live, goes=False, reason="stays")]
+    if not is_applied_by_us(live) or not is_ours(live):
+        return [_step(key, live, goes=False, reason="stays: it was not created by planton")]
+    return [_step(key, live, goes=True)]

@@ -1,0 +1,264 @@
+"""Compares a set of objects with the cluster and decides, object by object. Writes nothing."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from planton.cluster._connection import ApiError
+from planton.cluster._resources import NAMESPACE, POSTGRESQL, SECRET, Key, key_of
+from planton.cluster._server import Server, in_parallel
+from planton.cluster._steps import Step, change_of
+from planton.cluster.changes import Change, PlanOptions
+from planton.cluster.compare import foreign_data, is_settled, is_unchanged_but_ownership, is_unchanged_by
+from planton.cluster.diff import field_changes, removed_keys
+from planton.cluster.effects import effects_of
+from planton.cluster.inventory import Inventory, is_terminating
+from planton.cluster.live import read_live
+from planton.cluster.order import order_key, place
+from planton.cluster.ownership import SET_LABEL, is_ours, labelled, labels_of, other_managers
+from planton.cluster.safety import refusals
+from planton.errors import ClusterError, ConflictError, FieldConflict, RefusedError
+from planton.translate.contract import KubernetesObject
+
+_MANAGER_IN_CONFLICT = re.compile(r'conflict with "([^"]*)"')
+FOREIGN_NAMESPACE = "exists already, not created by planton"
+_WHOLE = "the whole object, which planton did not make"
+
+Report = Callable[[int, int, str], None]
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What was found out about one object: a step, or why there is none."""
+
+    step: Step | None = None
+    conflicts: list[FieldConflict] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+
+def plan_objects(
+    server: Server,
+    objects: Sequence[KubernetesObject],
+    inventory: Inventory,
+    options: PlanOptions,
+    report: Report = lambda done, total, subject: None,
+) -> list[Step]:
+    """Decides what an apply of a set of objects would do.
+
+    Args:
+        server: The API server; its scrubber knows the credentials of the set.
+        objects: The objects, with the label of their set.
+        inventory: Facts of the cluster.
+        options: What is allowed.
+        report: Is told how many objects are decided, of how many, and the last one's subject.
+
+    Returns:
+        A step for each object, in the order in which they are written.
+
+    Raises:
+        RefusedError: Something must not be done, or not without an explicit word: all reasons at once.
+        ConflictError: Others own fields or objects of the set: all of them at once.
+        ClusterError: The server refused something.
+    """
+    ordered = sorted(objects, key=order_key)
+    keys = [key_of(obj) for obj in ordered]
+    live = read_live(server, keys, inventory)
+    planner = _Planner(server, inventory, options, frozenset(key.name for key in keys if key.resource is NAMESPACE))
+    done = 0
+
+    def decide(pair: tuple[Key, KubernetesObject]) -> _Outcome:
+        nonlocal done
+        outcome = planner.decide(pair[0], pair[1], live.get(pair[0]))
+        done += 1
+        report(done, len(keys), pair[0].subject)
+        return outcome
+
+    return _judge(in_parallel(decide, list(zip(keys, ordered, strict=True))))
+
+
+def _judge(outcomes: Sequence[_Outcome | Exception]) -> list[Step]:
+    failures = [one for one in outcomes if isinstance(one, Exception)]
+    good = [one for one in outcomes if isinstance(one, _Outcome)]
+    if failures:
+        raise _joined(failures)
+    refused = [reason for one in good for reason in one.refused]
+    if refused:
+        raise RefusedError(list(dict.fromkeys(refused)))
+    conflicts = [conflict for one in good for conflict in one.conflicts]
+    if conflicts:
+        raise ConflictError(conflicts)
+    return [one.step for one in good if one.step is not None]
+
+
+def _joined(failures: Sequence[Exception]) -> Exception:
+    """Makes one error of several refusals of the server; anything else is raised as it is."""
+    first = next((one for one in failures if not isinstance(one, ClusterError)), failures[0])
+    if not isinstance(first, ClusterError) or len(failures) == 1:
+        return first
+    others = "\n".join(str(one) for one in failures if one is not first)
+    return ClusterError(
+        f"{first.text}\n{others}",
+        subject=first.subject,
+        phase=first.phase,
+        status=first.status,
+        reason=first.reason,
+        remedy=first.remedy,
+    )
+
+
+def conflicts_of(error: ApiError, subject: str) -> list[FieldConflict]:
+    """Reads who owns what from the server's refusal of an apply.
+
+    Args:
+        error: The refusal.
+        subject: `Kind/namespace/name`.
+
+    Returns:
+        One for each other manager; empty when the refusal is about something else.
+    """
+    fields: Mapping[str, list[str]] = defaultdict(list)
+    if error.status == 409:
+        for cause in error.causes:
+            if cause.reason == "FieldManagerConflict":
+                match = _MANAGER_IN_CONFLICT.search(cause.message)
+                fields[match[1] if match else "unknown"].append(cause.field.lstrip("."))
+    return [FieldConflict(subject, manager, tuple(paths)) for manager, paths in fields.items()]
+
+
+def foreign_object(key: Key, live: KubernetesObject) -> FieldConflict:
+    """Describes an object that is there and was not made by us.
+
+    Args:
+        key: Its identity.
+        live: The object.
+
+    Returns:
+        A conflict about the whole object.
+    """
+    return FieldConflict(key.subject, ", ".join(other_managers(live)) or "unknown", (_WHOLE,))
+
+
+@dataclass(frozen=True, slots=True)
+class _Planner:
+    server: Server
+    inventory: Inventory
+    options: PlanOptions
+    created_namespaces: frozenset[str]
+
+    def decide(self, key: Key, desired: KubernetesObject, live: KubernetesObject | None) -> _Outcome:
+        """Decides about one object."""
+        if key.resource is NAMESPACE:
+            return self._namespace(key, desired, live)
+        if refused := self._place_refusals(key, live):
+            return _Outcome(refused=refused)
+        if live is None:
+            return self._new(key, desired)
+        return self._existing(key, desired, live)
+
+    def _namespace(self, key: Key, desired: KubernetesObject, live: KubernetesObject | None) -> _Outcome:
+        if live is None:
+            return self._new(key, desired)
+        if is_terminating(live):
+            return _Outcome(refused=[_terminating(key.name)])
+        if is_ours(live):
+            return _Outcome(_untouched(key, desired))
+        return _Outcome(_step(desired, change_of(key, "skipped", reason=FOREIGN_NAMESPACE), key))
+
+    def _place_refusals(self, key: Key, live: KubernetesObject | None) -> list[str]:
+        namespace = self.inventory.namespaces.get(key.namespace) if key.namespace else None
+        if namespace is not None and is_terminating(namespace):
+            return [_terminating(key.namespace)]
+        if key.namespace and namespace is None and key.namespace not in self.created_namespaces:
+            return [f"{key.subject}: namespace {key.namespace} is not there, and is not in the set"]
+        if live is not None and live["metadata"].get("deletionTimestamp"):
+            return [f"{key.subject} is being deleted: wait until it is gone, then run the same command again"]
+        return []
+
+    def _new(self, key: Key, desired: KubernetesObject) -> _Outcome:
+        created = change_of(key, "created", effects=effects_of(desired, None))
+        step = replace(_step(desired, created, key), desired=desired)
+        if (key.namespace and key.namespace not in self.inventory.namespaces) or (
+            key.resource is POSTGRESQL and not self.inventory.serves_databases
+        ):
+            return _Outcome(step)  # The server can only say that the namespace or the kind is not there yet.
+        try:
+            self.server.apply(key, desired, dry_run=True)
+        except ApiError as error:
+            if conflicts := conflicts_of(error, key.subject):
+                return _Outcome(conflicts=conflicts)
+            raise
+        return _Outcome(step)
+
+    def _existing(self, key: Key, desired: KubernetesObject, live: KubernetesObject) -> _Outcome:
+        force = self.options.force_conflicts
+        if not is_ours(live) and not force:
+            return _Outcome(conflicts=[foreign_object(key, live)])
+        if refused := refusals(key, desired, live, self.options):
+            return _Outcome(refused=refused)
+        desired, other_set = self._with_live_set(key, desired, live)
+        if other_set and not force:
+            return _Outcome(conflicts=[other_set])
+        removals = foreign_data(desired, live)
+        if not removals and is_settled(desired, live):
+            return _Outcome(_untouched(key, desired))
+        conflicts: list[FieldConflict] = []
+        try:
+            answer, _ = self.server.apply(key, desired, dry_run=True)
+        except ApiError as error:
+            conflicts = conflicts_of(error, key.subject)
+            if not conflicts:
+                raise
+            if not force:
+                return _Outcome(conflicts=conflicts)
+            answer, _ = self.server.apply(key, desired, dry_run=True, force=True)
+        if not removals and is_unchanged_by(live, answer):
+            return _Outcome(_untouched(key, desired))
+        change = change_of(
+            key,
+            "configured",
+            diff=(
+                *field_changes(live, answer, self.server.scrubber),
+                *removed_keys(removals, self.server.scrubber),
+            ),
+            effects=effects_of(answer, live),
+            reason=_reason(live, answer, conflicts),
+        )
+        return _Outcome(replace(_step(desired, change, key), desired=desired, removals=removals))
+
+    def _with_live_set(
+        self, key: Key, desired: KubernetesObject, live: KubernetesObject
+    ) -> tuple[KubernetesObject, FieldConflict | None]:
+        """Leaves an object in the set that it is in, unless it is told to move."""
+        there, wanted = labels_of(live).get(SET_LABEL), self.options.set_id
+        if there is None or there == wanted:
+            return desired, None
+        # Copies of the storage Secret belong to the operator's set and to that of the database: they stay in theirs.
+        if wanted is None or key.resource is SECRET:
+            return labelled(desired, there), None
+        return desired, FieldConflict(key.subject, f"planton, set {there}", (f'metadata.labels["{SET_LABEL}"]',))
+
+
+def _step(obj: KubernetesObject, change: Change, key: Key) -> Step:
+    stage, rank = place(obj)
+    return Step(key, change, stage, rank)
+
+
+def _untouched(key: Key, obj: KubernetesObject) -> Step:
+    return _step(obj, change_of(key, "unchanged"), key)
+
+
+def _terminating(namespace: str) -> str:
+    return f"Namespace/{namespace} is being deleted: wait until it is gone, then run the same command again"
+
+
+def _reason(live: KubernetesObject, answer: KubernetesObject, taken: Sequence[FieldConflict]) -> str:
+    if not is_ours(live):
+        return f"taken over; it was made by {', '.join(other_managers(live)) or 'others'}"
+    if taken:
+        return "; ".join(f"takes {', '.join(one.fields)} over from {one.manager}" for one in taken)
+    if is_unchanged_but_ownership(live, answer):
+        return "only the ownership of fields changes"
+    return ""

@@ -1,0 +1,85 @@
+"""Objects -> a plan: decisions about the set, and about what is no longer in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from planton.cluster._connection import Connection
+from planton.cluster._resources import key_of
+from planton.cluster._server import Server
+from planton.cluster._steps import Decisions, Refresh, Step
+from planton.cluster.changes import Change, Plan, PlanOptions, ProgressEvent, Sealed
+from planton.cluster.inventory import Inventory
+from planton.cluster.mask import scrubber_for
+from planton.cluster.ownership import with_set
+from planton.cluster.plan import plan_objects
+from planton.cluster.prune import plan_prune
+from planton.errors import Problem
+from planton.translate.contract import KubernetesObject
+
+
+def plan_set(
+    connection: Connection,
+    objects: Iterable[KubernetesObject],
+    inventory: Inventory,
+    options: PlanOptions,
+    *,
+    progress: Callable[[ProgressEvent], None] = lambda event: None,
+    warnings: Sequence[Problem] = (),
+    target_clusters: Sequence[str] = (),
+    refresh: Refresh | None = None,
+) -> Plan:
+    """Makes the plan for a set of objects. Writes nothing.
+
+    Args:
+        connection: The cluster.
+        objects: The set, rendered.
+        inventory: Facts of the cluster.
+        options: What is allowed.
+        progress: Is told where the work has got to.
+        warnings: What the plan shows of the manifests.
+        target_clusters: What the plan shows in its head.
+        refresh: Renders the set again, with the databases that the cluster has then.
+
+    Returns:
+        The plan.
+
+    Raises:
+        RefusedError: Something must not be done, or not without an explicit word.
+        ConflictError: Others own fields or objects of the set.
+        ClusterError: The server refused something, or could not be reached.
+    """
+    labelled = with_set(objects, options.set_id)
+    server = Server(connection, "plan", scrubber_for(labelled))
+    steps = plan_objects(
+        server,
+        labelled,
+        inventory,
+        options,
+        lambda done, total, subject: progress(ProgressEvent("plan", done, total, subject)),
+    )
+    prunes: list[Step] = []
+    if options.set_id is not None:
+        prunes = plan_prune(server, options.set_id, {key_of(obj) for obj in labelled}, inventory.databases)
+    changes = tuple(step.change for step in (*steps, *prunes))
+    decisions = Decisions(tuple(steps), tuple(prunes), server.scrubber, options, refresh)
+    return Plan(
+        connection.identity,
+        changes,
+        tuple(warnings),
+        effects_in(changes),
+        tuple(target_clusters),
+        Sealed(decisions),
+    )
+
+
+def effects_in(changes: Iterable[Change]) -> tuple[str, ...]:
+    """Gathers the effects of changes.
+
+    Args:
+        changes: The changes.
+
+    Returns:
+        Each effect once, in order.
+    """
+    return tuple(dict.fromkeys(effect for change in changes for effect in change.effects))

@@ -1,0 +1,234 @@
+"""What of a set is no longer rendered and may go, and what is kept for a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from planton.cluster._connection import ApiError
+from planton.cluster._resources import (
+    CLUSTER_ROLE,
+    CLUSTER_ROLE_BINDING,
+    CONFIG_MAP,
+    DEPLOYMENT,
+    NAMESPACE,
+    POD,
+    POSTGRESQL,
+    ROLE,
+    ROLE_BINDING,
+    SECRET,
+    SERVICE,
+    SERVICE_ACCOUNT,
+    STATEFUL_SET,
+    Key,
+    ResourceType,
+    key_of,
+)
+from planton.cluster._server import Server, in_parallel, results
+from planton.cluster._steps import Step, change_of
+from planton.cluster.changes import Action, Change
+from planton.cluster.order import place
+from planton.cluster.ownership import SET_LABEL, is_applied_by_us, labels_of
+from planton.kinds import KINDS
+from planton.translate.contract import KubernetesObject
+from planton.translate.names import KIND_LABEL, NAME_LABEL, cluster_name
+from planton.types import PostgresOperatorKubernetes
+
+PRUNABLE: tuple[ResourceType, ...] = (
+    DEPLOYMENT,
+    SERVICE,
+    CONFIG_MAP,
+    SECRET,
+    CLUSTER_ROLE_BINDING,
+    ROLE_BINDING,
+    CLUSTER_ROLE,
+    ROLE,
+    SERVICE_ACCOUNT,
+)
+"""Kinds that may be pruned, in the order in which they go. Nothing that holds data is among them."""
+
+_SHOWN: tuple[ResourceType, ...] = (POSTGRESQL, NAMESPACE)
+_OPERATOR_KIND = next(kind.name for kind in KINDS.values() if kind.message is PostgresOperatorKubernetes)
+
+
+@dataclass(frozen=True, slots=True)
+class _World:
+    """What the reasons to keep something are found in."""
+
+    rendered: frozenset[Key]
+    databases: frozenset[tuple[str, str]]
+    server: Server
+
+    def has_operator(self, namespace: str) -> bool:
+        return any(key.resource is DEPLOYMENT and key.namespace == namespace for key in self.rendered)
+
+
+def plan_prune(
+    server: Server, set_id: str, rendered: Collection[Key], databases: Sequence[KubernetesObject]
+) -> list[Step]:
+    """Decides what of a set goes.
+
+    Args:
+        server: The API server.
+        set_id: Id of the set.
+        rendered: Identities of the objects that the set has now.
+        databases: Every `postgresql` custom resource of the cluster.
+
+    Returns:
+        Steps that delete, in their order, and steps that keep, with the reason.
+
+    Raises:
+        ClusterError: The server refused.
+    """
+    selector = f"{SET_LABEL}={set_id}"
+    types = [*PRUNABLE, *_SHOWN]
+    lists = results(in_parallel(lambda one: server.list(one, labels=selector) or [], types))
+    world = _World(
+        frozenset(rendered),
+        frozenset((one["metadata"]["namespace"], one["metadata"]["name"]) for one in databases),
+        server,
+    )
+    steps = []
+    for resource, objects in zip(types, lists, strict=True):
+        for obj in objects:
+            key = key_of(obj, resource)
+            if key not in world.rendered and (step := _decide(key, obj, world)) is not None:
+                steps.append(step)
+    return steps
+
+
+def _decide(key: Key, obj: KubernetesObject, world: _World) -> Step | None:
+    # Labels can be copied, and are inherited by what the operator makes: only what we applied is ours to prune.
+    if not is_applied_by_us(obj) or obj["metadata"].get("ownerReferences"):
+        return None
+    if obj["metadata"].get("deletionTimestamp"):
+        return None
+    reason = _why_kept(key, obj, world)
+    action: Action = "skipped" if reason else "deleted"
+    stage, rank = place(obj)
+    step = Step(key, change_of(key, action, reason=reason or "no longer in the set"), stage, rank)
+    metadata = obj["metadata"]
+    return replace(step, uid=str(metadata["uid"]), resource_version=str(metadata["resourceVersion"]))
+
+
+def _why_kept(key: Key, obj: KubernetesObject, world: _World) -> str:
+    if key.resource is POSTGRESQL:
+        return "no longer in the set, left alone: delete it by name with planton delete"
+    if key.resource is NAMESPACE:
+        return "no longer in the set, left alone: Namespaces are never pruned"
+    labels = labels_of(obj)
+    if labels.get(KIND_LABEL) == _OPERATOR_KIND:
+        if key.resource is not SECRET and world.databases and not world.has_operator(_operator_home(key, obj, world)):
+            return "no longer in the set, left alone: the operator still looks after databases"
+    else:
+        database = (key.namespace, cluster_name(labels.get(NAME_LABEL, "")))
+        if database in world.databases and Key(POSTGRESQL, *database) not in world.rendered:
+            return f"no longer in the set, left alone: it belongs to postgresql/{database[0]}/{database[1]}"
+    if key.resource is SECRET:
+        return _why_secret_kept(key, world)
+    return ""
+
+
+def _operator_home(key: Key, obj: KubernetesObject, world: _World) -> str:
+    """Finds the namespace of the operator that an object belongs to."""
+    if key.namespace:
+        return key.namespace
+    # Of what stands in no namespace the names are fixed, so it belongs to the one operator that the set renders.
+    return next((one.namespace for one in world.rendered if one.resource is DEPLOYMENT), "")
+
+
+def _why_secret_kept(key: Key, world: _World) -> str:
+    user = secret_user(world.server, key.namespace, key.name)
+    if user:
+        return f"no longer in the set, left alone: {user} refers to it"
+    return ""
+
+
+def secret_user(server: Server, namespace: str, name: str) -> str:
+    """Finds something that refers to a Secret.
+
+    Args:
+        server: The API server.
+        namespace: Namespace of the Secret.
+        name: Name of the Secret.
+
+    Returns:
+        `Kind/namespace/name` of a pod or a template that refers to it; empty when there is none.
+
+    Raises:
+        ClusterError: The server refused.
+    """
+    for resource in (POD, STATEFUL_SET, DEPLOYMENT):
+        for obj in server.list(resource, namespace) or ():
+            spec = obj.get("spec") or {}
+            pod = spec if resource is POD else ((spec.get("template") or {}).get("spec") or {})
+            if refers_to_secret(pod, name):
+                return key_of(obj, resource).subject
+    return ""
+
+
+def refers_to_secret(pod: Mapping[str, Any], name: str) -> bool:
+    """Tells whether a pod's spec refers to a Secret: by variables, volumes, or to pull images.
+
+    Args:
+        pod: Spec of a pod or of a pod template.
+        name: Name of the Secret.
+
+    Returns:
+        True when it does.
+    """
+    if any(one.get("name") == name for one in pod.get("imagePullSecrets") or ()):
+        return True
+    for volume in pod.get("volumes") or ():
+        if (volume.get("secret") or {}).get("secretName") == name:
+            return True
+        for source in (volume.get("projected") or {}).get("sources") or ():
+            if (source.get("secret") or {}).get("name") == name:
+                return True
+    for kind in ("containers", "initContainers", "ephemeralContainers"):
+        for container in pod.get(kind) or ():
+            for one in container.get("env") or ():
+                if ((one.get("valueFrom") or {}).get("secretKeyRef") or {}).get("name") == name:
+                    return True
+            if any((one.get("secretRef") or {}).get("name") == name for one in container.get("envFrom") or ()):
+                return True
+    return False
+
+
+def prune_one(server: Server, step: Step) -> Change:
+    """Deletes one object, if it is still the one that was looked at.
+
+    Args:
+        server: The API server.
+        step: The step that deletes it.
+
+    Returns:
+        What was done: deleted, or skipped when the object has changed meanwhile or is needed now.
+
+    Raises:
+        ClusterError: The server refused.
+    """
+    if step.key.resource is SECRET and (reason := secret_user(server, step.key.namespace, step.key.name)):
+        return change_of(step.key, "skipped", reason=f"left alone: {reason} refers to it")
+    try:
+        server.delete(step.key, uid=step.uid, resource_version=step.resource_version)
+    except ApiError as error:
+        if error.status != 409:
+            raise
+        # A Deployment's status changes all the time, an owner does not: look again, and delete only what is still ours.
+        return _again(server, step)
+    return step.change
+
+
+def _again(server: Server, step: Step) -> Change:
+    obj = server.get(step.key)
+    if obj is None:
+        return step.change
+    metadata = obj["metadata"]
+    if metadata["uid"] != step.uid or not is_applied_by_us(obj) or metadata.get("ownerReferences"):
+        return change_of(step.key, "skipped", reason="left alone: somebody has changed it meanwhile")
+    if labels_of(obj).get(SET_LABEL, "") == "":
+        return change_of(step.key, "skipped", reason="left alone: it was taken out of the set meanwhile")
+    server.delete(step.key, uid=step.uid, resource_version=str(metadata["resourceVersion"]))
+    return step.change

@@ -1,0 +1,293 @@
+"""What the cluster says about each resource of a set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from planton.cluster._connection import ApiError
+from planton.cluster._resources import DEPLOYMENT, EVENT, POD, POSTGRESQL, SECRET, STATEFUL_SET, Key, ResourceType
+from planton.cluster._server import Server
+from planton.cluster.environment import differing, environment_in
+from planton.cluster.inventory import Inventory
+from planton.cluster.ownership import labels_of
+from planton.cluster.wait import FAILED, RUNNING, rollout
+from planton.translate.collect import in_force
+from planton.translate.contract import KubernetesObject
+from planton.translate.environment import environment
+from planton.translate.names import OPERATOR, OPERATOR_SELECTOR, cluster_name, namespace_of
+from planton.translate.outputs import fill_outputs
+from planton.types import PostgresKubernetes, PostgresOperatorKubernetes, Resource
+
+_LATEST_EVENTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class PodStatus:
+    """A pod.
+
+    Attributes:
+        name: Its name.
+        phase: Such as Running.
+        ready: Whether it is ready.
+        role: `master` or `replica` for a database's pod, else empty.
+        restart_pending: Whether the operator has marked it for a rolling restart.
+    """
+
+    name: str
+    phase: str
+    ready: bool
+    role: str = ""
+    restart_pending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EventStatus:
+    """A warning that something in the cluster gave.
+
+    Attributes:
+        time: When it was last given, as the server writes it.
+        subject: `Kind/namespace/name` of what it is about.
+        reason: Such as `FailedCreate`.
+        message: Its text, known credentials hidden.
+        count: How often it was given.
+    """
+
+    time: str
+    subject: str
+    reason: str
+    message: str
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceStatus:
+    """One resource of a set as it stands in the cluster.
+
+    Attributes:
+        message: Copy of the message, with `status.outputs` filled where the resource is in the cluster. Not printed,
+            since messages print their credentials.
+        subject: `Kind/name` as in the manifest.
+        namespace: Its namespace.
+        exists: Whether its main object (Deployment or custom resource) is in the cluster.
+        ready: Whether it does what it should: rolled out, or reported as running with all its pods ready.
+        reported: What the operator reports of a database, such as `Running`; empty when it reports nothing.
+        version: Version of the operator, or of PostgreSQL.
+        replicas: Number of pods that there should be.
+        ready_replicas: Number of pods that are ready.
+        pods: Its pods.
+        events: The last warnings, newest first.
+        differing: Names of backup variables that are not in the pods as they should be.
+        problems: What is wrong, in words.
+    """
+
+    message: Resource = field(repr=False)
+    subject: str
+    namespace: str
+    exists: bool
+    ready: bool
+    reported: str = ""
+    version: str = ""
+    replicas: int = 0
+    ready_replicas: int = 0
+    pods: tuple[PodStatus, ...] = ()
+    events: tuple[EventStatus, ...] = ()
+    differing: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def status_of(server: Server, message: Resource, messages: Sequence[Resource], inventory: Inventory) -> ResourceStatus:
+    """Reads what the cluster says about one resource.
+
+    Args:
+        server: The API server; its scrubber knows the credentials.
+        message: The resource, with its defaults filled.
+        messages: The set that it belongs to.
+        inventory: Facts of the cluster.
+
+    Returns:
+        Its status.
+
+    Raises:
+        ClusterError: The server refused.
+    """
+    filled = type(message)()
+    filled.CopyFrom(message)  # type: ignore[arg-type]  # The same type on both sides.
+    if isinstance(filled, PostgresOperatorKubernetes):
+        return _operator(server, filled, inventory)
+    return _database(server, filled, messages, inventory)
+
+
+def _operator(server: Server, message: PostgresOperatorKubernetes, inventory: Inventory) -> ResourceStatus:
+    namespace = namespace_of(message)
+    subject = f"{message.kind}/{message.metadata.name}"
+    key = Key(DEPLOYMENT, namespace, OPERATOR)
+    deployment = server.get(key)
+    if deployment is None:
+        return ResourceStatus(message, subject, namespace, False, False, problems=(f"{key.subject} is not there",))
+    fill_outputs(message)
+    problems = [one.line for one in rollout(key.subject, deployment)]
+    if not inventory.serves_databases:
+        problems.append("the CRD postgresqls.acid.zalan.do is not registered yet")
+    selector = ",".join(f"{name}={value}" for name, value in OPERATOR_SELECTOR.items())
+    pods = _pods(server, namespace, selector, problems)
+    live = next((one for one in inventory.operators if one.subject == key.subject), None)
+    return ResourceStatus(
+        message,
+        subject,
+        namespace,
+        exists=True,
+        ready=not problems,
+        version=live.version if live else "",
+        replicas=int(deployment["spec"].get("replicas", 1)),
+        ready_replicas=int((deployment.get("status") or {}).get("availableReplicas") or 0),
+        pods=pods,
+        events=_events(server, namespace, OPERATOR, problems),
+        problems=tuple(problems),
+    )
+
+
+def _database(
+    server: Server, message: PostgresKubernetes, messages: Sequence[Resource], inventory: Inventory
+) -> ResourceStatus:
+    namespace, name = namespace_of(message), cluster_name(message.metadata.name)
+    subject = f"{message.kind}/{message.metadata.name}"
+    key = Key(POSTGRESQL, namespace, name)
+    found = next(
+        (
+            one
+            for one in inventory.databases
+            if (one["metadata"]["namespace"], one["metadata"]["name"]) == (namespace, name)
+        ),
+        None,
+    )
+    if found is None:
+        return ResourceStatus(message, subject, namespace, False, False, problems=(f"{key.subject} is not there",))
+    fill_outputs(message)
+    problems: list[str] = []
+    reported = str((found.get("status") or {}).get("PostgresClusterStatus") or "")
+    if reported != RUNNING:
+        problems.append(_said(reported, inventory))
+    stateful_set = server.get(Key(STATEFUL_SET, namespace, name))
+    wanted = int(found["spec"].get("numberOfInstances") or 0)
+    ready_pods = _stateful_set_problems(stateful_set, wanted, problems)
+    differ = _environment_problems(message, messages, inventory, stateful_set, problems)
+    _secret_problems(server, namespace, inventory, problems)
+    pods = _pods(server, namespace, f"cluster-name={name}", problems)
+    return ResourceStatus(
+        message,
+        subject,
+        namespace,
+        exists=True,
+        ready=not problems,
+        reported=reported,
+        version=str((found["spec"].get("postgresql") or {}).get("version") or ""),
+        replicas=wanted,
+        ready_replicas=ready_pods,
+        pods=pods,
+        events=_events(server, namespace, name, problems),
+        differing=differ,
+        problems=tuple(problems),
+    )
+
+
+def _said(reported: str, inventory: Inventory) -> str:
+    if reported in FAILED:
+        return f"the operator reports {reported}; its log and the events say why"
+    if reported:
+        return f"the operator reports {reported}"
+    if not any(one.available for one in inventory.operators):
+        return "no operator runs that could report anything"
+    return "the operator has not reported anything yet"
+
+
+def _stateful_set_problems(stateful_set: KubernetesObject | None, wanted: int, problems: list[str]) -> int:
+    if stateful_set is None:
+        problems.append("the operator has not made its StatefulSet")
+        return 0
+    status = stateful_set.get("status") or {}
+    ready = int(status.get("readyReplicas") or 0)
+    if ready < wanted:
+        problems.append(f"{ready} of {wanted} pods are ready")
+    return ready
+
+
+def _environment_problems(
+    message: PostgresKubernetes,
+    messages: Sequence[Resource],
+    inventory: Inventory,
+    stateful_set: KubernetesObject | None,
+    problems: list[str],
+) -> tuple[str, ...]:
+    if stateful_set is None:
+        return ()
+    platform, existing = in_force(messages, inventory.platform, inventory.existing)
+    names = differing(environment(message, platform, existing), environment_in(stateful_set))
+    if names:
+        problems.append(f"variables that are not in the pods as in the manifests: {', '.join(names)}")
+    return names
+
+
+def _secret_problems(server: Server, namespace: str, inventory: Inventory, problems: list[str]) -> None:
+    platform = inventory.platform
+    if platform is None or not platform.secret_name:
+        return
+    key = Key(SECRET, namespace, platform.secret_name)
+    if server.get(key) is None:
+        problems.append(f"{key.subject} is missing: the operator cannot make or change its pods. Apply again")
+
+
+def _pods(server: Server, namespace: str, labels: str, problems: list[str]) -> tuple[PodStatus, ...]:
+    return tuple(
+        PodStatus(
+            name=str(pod["metadata"]["name"]),
+            phase=str((pod.get("status") or {}).get("phase") or ""),
+            ready=any(
+                one.get("type") == "Ready" and one.get("status") == "True"
+                for one in (pod.get("status") or {}).get("conditions") or ()
+            ),
+            role=labels_of(pod).get("spilo-role", ""),
+            # https://github.com/zalando/postgres-operator/blob/v1.15.1/pkg/cluster/pod.go
+            restart_pending=(pod["metadata"].get("annotations") or {}).get(
+                "zalando-postgres-operator-rolling-update-required"
+            )
+            == "true",
+        )
+        for pod in _readable(server, POD, namespace, problems, labels=labels)
+    )
+
+
+def _events(server: Server, namespace: str, name: str, problems: list[str]) -> tuple[EventStatus, ...]:
+    events = []
+    for event in _readable(server, EVENT, namespace, problems, fields="type=Warning"):
+        about = event.get("involvedObject") or {}
+        if str(about.get("name", "")) == name or str(about.get("name", "")).startswith(f"{name}-"):
+            events.append(_event(server, event, about))
+    return tuple(sorted(events, key=lambda one: one.time, reverse=True)[:_LATEST_EVENTS])
+
+
+def _event(server: Server, event: Mapping[str, Any], about: Mapping[str, Any]) -> EventStatus:
+    place = [str(about.get(part) or "") for part in ("kind", "namespace", "name")]
+    return EventStatus(
+        time=str(
+            event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or ""
+        ),
+        subject="/".join(part for part in place if part),
+        reason=str(event.get("reason") or ""),
+        message=server.scrubber.text(str(event.get("message") or "")),
+        count=int(event.get("count") or 1),
+    )
+
+
+def _readable(
+    server: Server, resource: ResourceType, namespace: str, problems: list[str], *, labels: str = "", fields: str = ""
+) -> list[KubernetesObject]:
+    try:
+        return server.list(resource, namespace, labels=labels, fields=fields) or []
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        # Said, and not taken for "there are none": what matters most is still worth showing.
+        problems.append(f"{resource.plural} in namespace {namespace} cannot be read: no permission")
+        return []

@@ -1,0 +1,135 @@
+"""Documents -> manifests: defaults, rules and checks, and the problems of everything in the order of the input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from planton.errors import Origin, Problem
+from planton.manifest._limits import MAX_DOCUMENTS, MAX_PROBLEMS
+from planton.manifest._manifests import Manifests
+from planton.manifest._marks import Marks, locate
+from planton.manifest._rules import MISSING, broken_rules
+from planton.manifest._subjects import subject
+from planton.manifest.checks import Complaint, check
+from planton.manifest.defaults import fill
+
+if TYPE_CHECKING:
+    from planton.manifest._builder import Draft
+    from planton.types import Resource
+
+
+class Enough(Exception):
+    """There is no point in reading on."""
+
+
+class Collection:
+    """What a reading has found so far.
+
+    Attributes:
+        problems: Problems in the order of the input.
+    """
+
+    def __init__(self) -> None:
+        """Makes an empty collection."""
+        self.problems: list[Problem] = []
+        self._messages: list[Resource] = []
+        self._origins: list[Origin] = []
+        self._marks: list[Marks] = []
+        self._documents = 0
+
+    def count_document(self, file: str) -> None:
+        """Counts a document, also an empty one.
+
+        Args:
+            file: Name of its file.
+
+        Raises:
+            Enough: There are too many.
+        """
+        self._documents += 1
+        if self._documents > MAX_DOCUMENTS:
+            self.problem(f"there are more than {MAX_DOCUMENTS} documents: read them in several parts", file)
+            raise Enough
+
+    def problem(self, message: str, file: str, document: int = 0, line: int = 0) -> None:
+        """Adds a problem that is not one of a field.
+
+        Args:
+            message: What is wrong.
+            file: Name of the file.
+            document: Number of the document, from 1; 0 for the whole file.
+            line: Line, from 1; 0 when unknown.
+
+        Raises:
+            Enough: There are too many.
+        """
+        self._add([Problem(message, origin=Origin(file, document, line))])
+
+    def _add(self, problems: Iterable[Problem]) -> None:
+        self.problems += problems
+        if len(self.problems) > MAX_PROBLEMS:
+            del self.problems[MAX_PROBLEMS:]
+            self.problems.append(Problem(f"there are more than {MAX_PROBLEMS} problems; the others are not shown"))
+            raise Enough
+
+    def document(self, draft: Draft, file: str, number: int) -> None:
+        """Takes a document: fills its defaults and validates it.
+
+        Args:
+            draft: The document as it was read.
+            file: Name of its file.
+            number: Its number in the file, from 1.
+
+        Raises:
+            Enough: There are too many problems.
+        """
+        findings = draft.findings
+        message = draft.message
+        if message is not None:
+            fill(message)
+            places = [
+                (*locate(draft.marks, path, draft.line), text)
+                for path, text in complaints(message)
+                if not (_follows(path, draft.failed) or (text == MISSING and path in draft.misspelt))
+            ]
+            if not findings and not places:
+                self._messages.append(message)
+                self._origins.append(Origin(file, number, draft.line))
+                self._marks.append(tuple(draft.marks))
+                return
+            found = [*((line, path, text) for path, line, text in places), *findings]
+        else:
+            found = [*findings]
+        name = subject(message) if message is not None else ""
+        found.sort(key=lambda one: one[0])
+        self._add(Problem(text, path, Origin(file, number, line), name) for line, path, text in found)
+
+    def manifests(self) -> Manifests:
+        """Gives the documents that are right.
+
+        Returns:
+            The manifests.
+        """
+        return Manifests(self._messages, self._origins, self._marks)
+
+
+def complaints(message: Resource) -> Iterator[Complaint]:
+    """Validates a message with its defaults filled.
+
+    Args:
+        message: The message.
+
+    Yields:
+        Usual path and text of what is wrong.
+    """
+    yield from broken_rules(message)
+    yield from check(message)
+
+
+def _follows(path: str, failed: set[str]) -> bool:
+    """Says whether a complaint only follows from what could not be read, at, above or below that place."""
+    return any(
+        path == one or (path.startswith(one) and path[len(one)] in ".[") or (one.startswith(path) and one[len(path)] in ".[")
+        for one in failed
+    )

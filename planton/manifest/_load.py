@@ -1,0 +1,170 @@
+"""The ways in: paths, folders, streams, text and messages -> validated manifests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, TextIO, cast
+
+from planton.errors import ManifestError, Origin, Problem
+from planton.manifest._manifests import Manifests
+
+if TYPE_CHECKING:
+    from planton.manifest._collect import Collection
+    from planton.manifest._marks import Marks
+    from planton.types import Resource
+
+TEXT = "<text>"
+
+
+def load(
+    source: str | os.PathLike[str] | TextIO | BinaryIO | Iterable[str | os.PathLike[str]],
+) -> Manifests:
+    """Reads manifests: YAML or JSON, one document or many, snake_case or lowerCamelCase.
+
+    A file is read whatever its name, one that ends in `.json` as JSON alone. In a folder, what ends in `.yaml`,
+    `.yml` or `.json` is read, sorted by name, with the folders in it; hidden ones are passed over. Empty documents
+    are passed over too; a file without any document is an error. Limits: 16 MiB a file, 1 MiB a document, 100,000
+    documents, 64 levels.
+
+    Args:
+        source: Path of a file or folder, `-` for standard input, an open stream, or several paths.
+
+    Returns:
+        The messages with their defaults filled, each with its origin. They hold credentials in plain text.
+
+    Raises:
+        ManifestError: Something cannot be read or is wrong; it holds all problems of all documents at once.
+    """
+    # Imported here, as in all of this module: what reads takes long to import.
+    from planton.manifest._collect import Collection, Enough
+    from planton.manifest._read import read_content
+    from planton.manifest._sources import Unreadable, read_stream
+
+    collection = Collection()
+    try:
+        if isinstance(source, str | os.PathLike):
+            _read_paths([source], collection)
+        elif hasattr(source, "read"):
+            try:
+                name, content = read_stream(cast("IO[Any]", source))
+            except Unreadable as error:
+                collection.problem(error.message, error.path)
+            else:
+                read_content(content, name, collection)
+        else:
+            _read_paths(source, collection)
+    except Enough:
+        pass
+    return _result(collection)
+
+
+def loads(text: str | bytes, *, file: str = TEXT) -> Manifests:
+    """Reads manifests from a text, like `load`.
+
+    Args:
+        text: YAML or JSON; bytes are UTF-8.
+        file: Name for errors and origins. One that ends in `.json` makes it JSON alone.
+
+    Returns:
+        The messages with their defaults filled, each with its origin. They hold credentials in plain text.
+
+    Raises:
+        ManifestError: Something is wrong; it holds all problems of all documents at once.
+    """
+    from planton.manifest._collect import Collection, Enough
+    from planton.manifest._read import read_content
+
+    collection = Collection()
+    try:
+        read_content(text, file, collection)
+    except Enough:
+        pass
+    return _result(collection)
+
+
+def _read_paths(paths: Iterable[str | os.PathLike[str]], collection: Collection) -> None:
+    from planton.manifest._read import read_content
+    from planton.manifest._sources import STDIN, Unreadable, count, files, read_file, read_stdin
+
+    given = [os.fspath(path) for path in paths]
+    if not given:
+        collection.problem("no path was given", "")
+    for entry in count(entry for path in given for entry in ([path] if path == "-" else files(path))):
+        try:
+            if isinstance(entry, Unreadable):
+                raise entry
+            content, name = (read_stdin(), STDIN) if entry == "-" else (read_file(entry), entry)
+        except Unreadable as error:
+            collection.problem(error.message, error.path)
+        else:
+            read_content(content, name, collection)
+
+
+def _result(collection: Collection) -> Manifests:
+    if collection.problems:
+        raise ManifestError(collection.problems)
+    return collection.manifests()
+
+
+def prepare(messages: Iterable[Resource]) -> Manifests:
+    """Fills the defaults of messages and validates them. What is given is not changed.
+
+    Args:
+        messages: Messages of any kind, made in Python or loaded; origins are kept.
+
+    Returns:
+        Copies with their defaults, and with apiVersion and kind where those were empty.
+
+    Raises:
+        ManifestError: Something is wrong; it holds all problems at once.
+        TypeError: Something given is not a message of a known kind.
+    """
+    manifests, problems = _prepared(messages)
+    if problems:
+        raise ManifestError(problems)
+    return manifests
+
+
+def violations(messages: Iterable[Resource]) -> list[Problem]:
+    """Finds what is wrong with messages: `prepare` that collects instead of raising.
+
+    Args:
+        messages: Messages of any kind, made in Python or loaded.
+
+    Returns:
+        All problems, in the order of the messages; empty when nothing is wrong.
+
+    Raises:
+        TypeError: Something given is not a message of a known kind.
+    """
+    return _prepared(messages)[1]
+
+
+def _prepared(messages: Iterable[Resource]) -> tuple[Manifests, list[Problem]]:
+    from planton.kinds import KINDS
+    from planton.manifest._collect import complaints
+    from planton.manifest._marks import locate
+    from planton.manifest._subjects import subject
+    from planton.manifest.defaults import fill
+
+    given = messages if isinstance(messages, Manifests) else Manifests(messages)
+    classes = {kind.message for kind in KINDS.values()}
+    copies: list[Resource] = []
+    problems: list[Problem] = []
+    marks: list[Marks] = []
+    for index, message in enumerate(given):
+        if type(message) not in classes:
+            raise TypeError(f"message {index + 1} is of no known kind, but {type(message).__name__}")
+        copy = type(message)()
+        copy.CopyFrom(message)  # type: ignore[arg-type]  # Each with its own kind.
+        fill(copy)
+        copies.append(copy)
+        marks.append(given.marks(index))
+        origin = given.origin(index)
+        for path, text in complaints(copy):
+            spelling, line = locate(marks[-1], path, origin.line)
+            problems.append(
+                Problem(text, spelling, Origin(origin.file, origin.document, line), subject(copy))
+            )
+    return Manifests(copies, given.origins, marks), problems

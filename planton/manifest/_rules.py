@@ -1,0 +1,54 @@
+"""The rules on the fields, by protovalidate, in the same form as our own checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from planton.manifest._names import entry
+from planton.manifest._tables import usual_name
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor import Descriptor
+
+    from planton.manifest.checks import Complaint
+    from planton.types import Resource
+
+MISSING = "is missing or empty"
+"""What is wrong with a required field without a value. Other rules have their words on the fields."""
+
+
+def broken_rules(message: Resource) -> Iterator[Complaint]:
+    """Validates a message by the rules on its fields.
+
+    Args:
+        message: A message of any kind.
+
+    Yields:
+        A path and what is wrong, never a value.
+    """
+    # Imported here: it takes longer than everything else together.
+    from protovalidate import collect_violations
+
+    for violation in collect_violations(message):
+        # Never violation.field_value: it can be a credential.
+        proto = violation.proto
+        elements = proto.field.elements if proto.field is not None else ()
+        text = MISSING if proto.rule_id == "required" else proto.message or proto.rule_id
+        yield _path(message.DESCRIPTOR, elements), text
+
+
+def _path(descriptor: Descriptor | None, elements: Any) -> str:
+    steps: list[str] = []
+    for element in elements:
+        field = descriptor.fields_by_name.get(element.field_name) if descriptor is not None else None
+        name = usual_name(field) if field is not None else element.field_name
+        subscript = element.subscript
+        if subscript is None:
+            steps.append(name)
+        elif isinstance(subscript.value, str):
+            steps.append(name + entry(subscript.value))
+        else:
+            steps.append(f"{name}[{subscript.value}]")
+        descriptor = field.message_type if field is not None else None
+    return ".".join(steps)

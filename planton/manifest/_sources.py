@@ -1,0 +1,169 @@
+"""Paths, folders and streams -> what stands in them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import IO, Any
+
+from planton.manifest._limits import MAX_BYTES, MAX_FILES
+
+SUFFIXES = (".yaml", ".yml", ".json")
+"""Endings of the files that are read in a folder."""
+STDIN = "<stdin>"
+STREAM = "<stream>"
+
+
+class Unreadable(Exception):
+    """A source that cannot be read.
+
+    Attributes:
+        path: Its path.
+        message: Why.
+    """
+
+    def __init__(self, path: str, message: str) -> None:
+        """Makes the error.
+
+        Args:
+            path: The path.
+            message: Why.
+        """
+        super().__init__(message)
+        self.path = path
+        self.message = message
+
+
+def files(path: str) -> Iterator[str | Unreadable]:
+    """Lists the manifests of a path.
+
+    Args:
+        path: A file, or a folder, which is searched with the folders in it. Hidden ones in it (with a dot before
+            their name) are passed over. Links are followed.
+
+    Yields:
+        Paths of files, in a folder sorted by name; or what cannot be read.
+    """
+    if not os.path.isdir(path):
+        yield path
+        return
+    found = False
+    for entry in _walk(path, ()):
+        found = True
+        yield entry
+    if not found:
+        yield Unreadable(path, f"has no manifests in it: no file that ends in {', '.join(SUFFIXES)}")
+
+
+def _walk(folder: str, above: tuple[tuple[int, int], ...]) -> Iterator[str | Unreadable]:
+    try:
+        status = os.stat(folder)
+        identity = (status.st_dev, status.st_ino)
+        if identity in above:
+            yield Unreadable(folder, "is a link to a folder above it: remove the link")
+            return
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        yield Unreadable(folder, reason(error))
+        return
+    for name in names:
+        if name.startswith("."):
+            continue
+        path = os.path.join(folder, name)
+        if os.path.isdir(path):
+            yield from _walk(path, (*above, identity))
+        elif name.lower().endswith(SUFFIXES):
+            yield path
+
+
+def count(entries: Iterator[str | Unreadable]) -> Iterator[str | Unreadable]:
+    """Ends a list that is too long with an error.
+
+    Args:
+        entries: The list.
+
+    Yields:
+        The entries.
+    """
+    for number, entry in enumerate(entries):
+        if number == MAX_FILES:
+            path = entry if isinstance(entry, str) else entry.path
+            yield Unreadable(path, f"there are more than {MAX_FILES} files: read them in several parts")
+            return
+        yield entry
+
+
+def read_file(path: str) -> bytes:
+    """Reads a file, or as much of it as is needed to see that it is too large.
+
+    Args:
+        path: Its path.
+
+    Returns:
+        Its content.
+
+    Raises:
+        Unreadable: It cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise Unreadable(path, reason(error)) from error
+
+
+def read_stdin() -> bytes | str:
+    """Reads standard input.
+
+    Returns:
+        Its content.
+
+    Raises:
+        Unreadable: There is none, or it cannot be read.
+    """
+    if sys.stdin is None:
+        raise Unreadable(STDIN, "there is no standard input")
+    return read_stream(getattr(sys.stdin, "buffer", sys.stdin))[1]
+
+
+def read_stream(stream: IO[Any]) -> tuple[str, bytes | str]:
+    """Reads a stream to its end, or as much of it as is needed to see that it is too large.
+
+    Args:
+        stream: Text or bytes.
+
+    Returns:
+        Its name, for errors, and its content.
+
+    Raises:
+        Unreadable: It cannot be read.
+    """
+    given = getattr(stream, "name", None)
+    name = given if isinstance(given, str) and given else STREAM
+    try:
+        chunks = []
+        size = 0
+        # A stream may give less than it is asked for, as pipes and sockets do.
+        while size <= MAX_BYTES and (chunk := stream.read(MAX_BYTES + 1 - size)):
+            chunks.append(chunk)
+            size += len(chunk)
+    except UnicodeDecodeError:
+        # No cause: the error holds the bytes.
+        raise Unreadable(name, "is not valid UTF-8") from None
+    except (OSError, ValueError) as error:
+        raise Unreadable(name, reason(error)) from error
+    return name, (chunks[0][:0].join(chunks) if chunks else "")
+
+
+def reason(error: OSError | ValueError) -> str:
+    """Says why a file cannot be read or written.
+
+    Args:
+        error: The error.
+
+    Returns:
+        The system's own words, without the path.
+    """
+    words = (error.strerror or "") if isinstance(error, OSError) else ""
+    return f"cannot be used: {words[:1].lower()}{words[1:]}" if words else "cannot be used"

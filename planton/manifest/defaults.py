@@ -1,0 +1,117 @@
+"""Defaults: one function that fills them, from the options on the fields.
+
+A field that is set is never touched, also not one set to false, 0 or an empty text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+from planton import quantity
+from planton.kinds import KINDS
+from planton.manifest._tables import BOOL, ENUM, INT, Scalar, is_repeated
+from planton.types import (
+    CREATED_WHEN_ABSENT_OPTION,
+    DEFAULT_CONTAINER_RESOURCES_OPTION,
+    DEFAULT_OPTION,
+    ContainerResources,
+    Resource,
+)
+
+_Fill: TypeAlias = Callable[[Any], None]
+
+
+def fill(message: Resource) -> None:
+    """Fills the defaults of a message, in place, and its apiVersion and kind where they are empty.
+
+    Args:
+        message: A message of any kind.
+    """
+    kind = KINDS.get(message.DESCRIPTOR.name)
+    if kind is not None:
+        message.api_version = message.api_version or kind.api_version
+        message.kind = message.kind or kind.name
+    for step in _steps(message.DESCRIPTOR):
+        step(message)
+
+
+@lru_cache(maxsize=256)
+def _steps(descriptor: Descriptor) -> tuple[_Fill, ...]:
+    """Finds what there is to fill in a message, once for each message type."""
+    steps = []
+    for field in descriptor.fields:
+        options = field.GetOptions()
+        if options.HasExtension(DEFAULT_OPTION):
+            steps.append(_scalar_step(field, options.Extensions[DEFAULT_OPTION]))
+        elif options.HasExtension(DEFAULT_CONTAINER_RESOURCES_OPTION):
+            steps.append(_resources_step(field.name, options.Extensions[DEFAULT_CONTAINER_RESOURCES_OPTION]))
+        elif field.message_type is not None and not is_repeated(field):
+            inner = _steps(field.message_type)
+            created = options.Extensions[CREATED_WHEN_ABSENT_OPTION]
+            if inner or created:
+                steps.append(_message_step(field.name, created, inner))
+    return tuple(steps)
+
+
+def _scalar_step(field: FieldDescriptor, text: str) -> _Fill:
+    if not field.has_presence:
+        raise TypeError(f"{field.full_name}: a default needs an optional field, or an explicit zero could not be seen")
+    name, value = field.name, _value(Scalar(field), text)
+
+    def step(message: Any) -> None:
+        if not message.HasField(name):
+            setattr(message, name, value)
+
+    return step
+
+
+def _value(scalar: Scalar, text: str) -> Any:
+    if scalar.type == BOOL:
+        return {"true": True, "false": False}[text]
+    if scalar.type == INT:
+        return int(text)
+    return scalar.numbers[text] if scalar.type == ENUM else text
+
+
+def _message_step(name: str, created: bool, inner: tuple[_Fill, ...]) -> _Fill:
+    def step(message: Any) -> None:
+        if not message.HasField(name):
+            if not created:
+                return
+            getattr(message, name).SetInParent()
+        child = getattr(message, name)
+        for one in inner:
+            one(child)
+
+    return step
+
+
+def _resources_step(name: str, default: ContainerResources) -> _Fill:
+    pairs = [(item, getattr(default.limits, item), getattr(default.requests, item)) for item in ("cpu", "memory")]
+
+    def step(message: Message) -> None:
+        resources: ContainerResources = getattr(message, name)
+        limits, requests = resources.limits, resources.requests
+        for item, limit, request in pairs:
+            limited, requested = limits.HasField(item), requests.HasField(item)  # type: ignore[arg-type]
+            if not limited:
+                given = getattr(requests, item)
+                setattr(limits, item, given if requested and _exceeds(given, limit) else limit)
+            if not requested:
+                given = getattr(limits, item)
+                setattr(requests, item, given if limited and _exceeds(request, given) else request)
+
+    return step
+
+
+def _exceeds(one: str, other: str) -> bool:
+    try:
+        return quantity.parse(one) > quantity.parse(other)
+    except ValueError:
+        # Not a quantity: the rule on its field says so.
+        return False

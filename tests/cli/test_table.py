@@ -1,0 +1,53 @@
+"""Tables fit the terminal and lose nothing."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from planton.cli._output import Console
+from planton.cli._table import show_table
+from tests.cli.support import Terminal
+
+ROWS = (("WALG_S3_PREFIX", "s3://bucket/backups/$(SCOPE)/$(PGVERSION)", ""), ("BACKUP_SCHEDULE", "0 2 * * *", ""))
+
+
+def test_columns_line_up_and_empty_ones_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    show_table(Console(), ("NAME", "VALUE", "NOTE"), ROWS)
+    assert capsys.readouterr().out.splitlines() == [
+        "NAME             VALUE",
+        "WALG_S3_PREFIX   s3://bucket/backups/$(SCOPE)/$(PGVERSION)",
+        "BACKUP_SCHEDULE  0 2 * * *",
+    ]
+
+
+def test_wide_characters_count_twice(capsys: pytest.CaptureFixture[str]) -> None:
+    show_table(Console(), ("A", "B"), (("日本", "x"), ("e\u0301t", "y")))
+    assert capsys.readouterr().out.splitlines() == ["A     B", "日本  x", "e\u0301t    y"]
+
+
+@pytest.mark.parametrize("columns", [30, 40, 55, 80])
+def test_cells_are_wrapped_and_never_cut(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(Console, "width", property(lambda self: columns))
+    show_table(Console(), ("NAME", "VALUE", "NOTE"), [(*row[:2], "a note with several words") for row in ROWS])
+    lines = stream.text.splitlines()
+    assert max(map(len, lines)) <= max(columns, 3 * 12 + 2 * 2)
+    for text in ("WALG_S3_PREFIX", "BACKUP_SCHEDULE"):
+        assert text in stream.text.replace("\n", "") or columns < 50
+    flat = "".join(sorted(stream.text.replace(" ", "").replace("\n", "")))
+    whole = "".join(sorted("".join(["NAMEVALUENOTE", *(cell for row in ROWS for cell in row), *["anotewithseveralwords"] * 2])))
+    assert flat == whole.replace(" ", "")
+
+
+def test_control_characters_in_cells_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    show_table(Console(), ("A",), (("\x1b[2J",),))
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_a_table_without_rows_is_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    show_table(Console(), ("A", "B"), ())
+    assert capsys.readouterr().out.strip() == ""

@@ -1,0 +1,1 @@
+"""Tests of planton.cluster, most of them against a real API server."""

@@ -1,0 +1,101 @@
+"""One sandbox a session, and a handle on it that plans and applies plain objects."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pytest
+
+from planton.cluster import ApplyResult, Plan, PlanOptions
+from planton.cluster._connection import Connection, open_connection
+from planton.cluster._resources import key_of
+from planton.cluster._server import Server
+from planton.cluster._steps import Decisions
+from planton.cluster.apply import Applier
+from planton.cluster.changes import Change
+from planton.cluster.inventory import Inventory, read_inventory
+from planton.cluster.planning import plan_set
+from planton.cluster.wait import Deadline
+from sandbox import Sandbox
+from sandbox._api import Api
+from tests.cluster.objects import Object
+
+
+class Harness:
+    """The cluster layer below manifests: plans and applies plain objects."""
+
+    def __init__(self, api: Api, connection: Connection) -> None:
+        self.api = api
+        self.connection = connection
+        self.server = Server(connection, "test")
+
+    def inventory(self) -> Inventory:
+        return read_inventory(self.server, chosen=None)
+
+    def plan(self, objects: Iterable[Object], **options: Any) -> Plan:
+        return plan_set(self.connection, objects, self.inventory(), PlanOptions(**options))
+
+    def carry_out(self, plan: Plan, *, seconds: float = 10.0) -> list[Change]:
+        decisions: Decisions = plan._sealed.content
+        server = Server(self.connection, "apply", decisions.scrubber)
+        applier = Applier(server, decisions, copies=list, deadline=Deadline(seconds), progress=lambda event: None)
+        return applier.run(wait=False)
+
+    def apply(self, objects: Iterable[Object], **options: Any) -> list[Change]:
+        return self.carry_out(self.plan(objects, **options))
+
+    def get(self, obj: Object) -> Object:
+        """Reads an object that must be there."""
+        found = self.server.get(key_of(obj))
+        assert found is not None, key_of(obj).subject
+        return found
+
+    def find(self, obj: Object) -> Object | None:
+        """Reads an object that may be there."""
+        return self.server.get(key_of(obj))
+
+    def versions(self, objects: Iterable[Object]) -> dict[str, str]:
+        return {key_of(obj).subject: self.get(obj)["metadata"]["resourceVersion"] for obj in objects}
+
+    def edit(self, obj: Object, patch: Object, manager: str = "somebody") -> Object:
+        """Changes an object as another field manager."""
+        return self.api.request(
+            "PATCH",
+            f"{key_of(obj).path}?fieldManager={manager}",
+            patch,
+            content_type="application/merge-patch+json",
+        )
+
+    def create(self, obj: Object, manager: str = "somebody") -> Object:
+        """Creates an object as another field manager."""
+        key = key_of(obj)
+        return self.api.request("POST", f"{key.resource.path(key.namespace)}?fieldManager={manager}", obj)
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """The sandbox that these tests share."""
+    with Sandbox.start() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def harness(sandbox: Sandbox) -> Harness:
+    """The cluster layer on the shared sandbox."""
+    return Harness(Api.from_kubeconfig(sandbox.kubeconfig), open_connection(sandbox.kubeconfig, None))
+
+
+@pytest.fixture
+def space(request: pytest.FixtureRequest) -> str:
+    """A name that no other test uses, for a namespace and for what stands in none."""
+    stem = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:30].strip("-")
+    return f"{stem}-{uuid.uuid4().hex[:6]}"
+
+
+def words(result: ApplyResult | Plan | Iterable[Change]) -> dict[str, str]:
+    """Gives the action for each subject."""
+    changes = result.changes if isinstance(result, (ApplyResult, Plan)) else result
+    return {change.subject: change.action for change in changes}

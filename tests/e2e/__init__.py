@@ -1,0 +1,1 @@
+"""The whole way: manifests, command, API server, real operator."""
