@@ -7,9 +7,7 @@ from decimal import Context, Decimal
 from functools import lru_cache
 
 # The grammar of quantities: k8s.io/apimachinery v0.36.3, pkg/api/resource/quantity.go, type Quantity. `K` is no unit.
-_FORM = re.compile(
-    r"([+-]?(?:[0-9]+(?:[.][0-9]*)?|[.][0-9]+))(Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE]|[eE]([+-]?[0-9]{1,3}))?"
-)
+_FORM = re.compile(r"([+-]?(?:[0-9]+(?:[.][0-9]*)?|[.][0-9]+))(Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE]|[eE]([+-]?[0-9]{1,3}))?")
 _UNITS = {
     "n": Decimal("1e-9"),
     "u": Decimal("1e-6"),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -43,11 +45,11 @@ def _title(text: str) -> None:
     print(f"\n== {text}", flush=True)
 
 
-def _run(*arguments: str, environment: dict[str, str], expected: tuple[int, ...] = (0,)) -> None:
+def _run(*arguments: str, folder: Path, environment: dict[str, str]) -> None:
     """Runs the command as a person would, and shows how it is typed."""
     print(f"$ planton {shlex.join(arguments)}", flush=True)
-    code = subprocess.run([sys.executable, "-m", "planton", *arguments], cwd=ROOT, env=environment).returncode
-    if code not in expected:
+    code = subprocess.run([sys.executable, "-m", "planton", *arguments], cwd=folder, env=environment).returncode
+    if code:
         raise SystemExit(f"demo: the command above ended with exit code {code}")
 
 
@@ -71,21 +73,27 @@ def main() -> int:
     started = time.monotonic()
     _title("A control plane on this machine: etcd, kube-apiserver, and the Zalando operator when it is asked for")
     ensure()
-    with Sandbox.start() as sandbox:
-        environment = {**os.environ, "KUBECONFIG": str(sandbox.kubeconfig)}
+    with Sandbox.start() as sandbox, tempfile.TemporaryDirectory(prefix="planton-demo-") as name:
+        folder = Path(name)
+        environment = {**os.environ, "KUBECONFIG": str(sandbox.kubeconfig), "PYTHONPATH": str(ROOT)}
         print(f"ready at {sandbox.url}")
-        files = [part for name in EXAMPLES for part in ("-f", f"examples/{name}/manifest.yaml")]
 
-        _title("The examples, applied")
-        _run("apply", *files, environment=environment)
+        _title("The manifests")
+        (folder / "manifests").mkdir()
+        for example in EXAMPLES:
+            shutil.copyfile(ROOT / "examples" / example / "manifest.yaml", folder / "manifests" / f"{example}.yaml")
+            print(f"examples/{example}/manifest.yaml -> manifests/{example}.yaml")
 
-        _title("Applied again: nothing changes")
-        _run("plan", *files, environment=environment)
+        _title("Apply them")
+        _run("apply", "-f", "manifests", folder=folder, environment=environment)
+
+        _title("Once more: nothing changes")
+        _run("plan", "-f", "manifests", folder=folder, environment=environment)
 
         _title("The backup environment of each database's pods, as the operator made it")
         _wait_for_statefulsets(connect(str(sandbox.kubeconfig)))
-        for name in DATABASES:
-            _run("env", name, "--live", *files, environment=environment)
+        for database in DATABASES:
+            _run("env", database, "--live", "-f", "manifests", folder=folder, environment=environment)
             print()
     print(NEXT.format(command=Path(".venv/bin/planton")).strip("\n"))
     print(f"\nThe demo took {time.monotonic() - started:.0f} s.")

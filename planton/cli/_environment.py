@@ -161,13 +161,13 @@ def show(found: Found, output: str, console: Console) -> None:
     if not found.variables and not found.compared:
         console.out("No backup variable at all.")
         return
+    headings = ("NAME", "VALUE", "RESOLVES TO", "SOURCE")
     if found.compared is None:
-        rows = [_row(one) for one in found.variables]
-        show_table(console, ("NAME", "VALUE", "RESOLVES TO", "SOURCE"), rows)
+        show_table(console, headings, [_row(one) for one in found.variables])
         return
     rows = [(*_row(one.variable), _live_cell(one)) for one in found.compared]
     styles = [_MARKS[one.state] for one in found.compared]
-    show_table(console, ("NAME", "VALUE", "RESOLVES TO", "SOURCE", "IN THE PODS"), rows, styles=styles)
+    show_table(console, (*headings, "IN THE PODS"), rows, styles=styles)
     console.out("")
     differences = sum(one.differs for one in found.compared)
     if differences:

@@ -11,7 +11,7 @@ VERBS = {
     "render": "print the Kubernetes objects, without a cluster",
     "plan": "show what apply would change",
     "apply": "make the cluster what the manifests say",
-    "status": "show what the operator makes of it, and where databases can be reached",
+    "status": "show what the operator reports, and how to reach databases",
     "env": "show the backup environment of a database's pods",
     "delete": "delete databases, each by name",
     "completion": "print completion for a shell",

@@ -43,7 +43,7 @@ def show_errors(problems: Sequence[Problem], console: Console) -> None:
         console.plain(one_line(problem))
     files = {problem.origin.file for problem in problems if problem.origin.file}
     where = f" in {counted(len(files), 'file')}" if files else ""
-    console.error(f"{counted(len(problems), 'problem')}{where}; nothing was written")
+    console.error(f"{counted(len(problems), 'problem')}{where}; nothing was done")
 
 
 def as_data(problem: Problem) -> dict[str, Any]:

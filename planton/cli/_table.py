@@ -19,6 +19,7 @@ def show_table(
     *,
     styles: Sequence[Sequence[str]] = (),
     indent: str = "",
+    heading: bool = True,
 ) -> None:
     """Prints a table on stdout. Columns that are empty in every row are left out.
 
@@ -28,6 +29,7 @@ def show_table(
         rows: Cells, as many as headings in each.
         styles: Colours of each row's first cell, out of the names of Console.paint.
         indent: Stands before each line.
+        heading: Whether the headings are printed.
 
     Raises:
         OutputError: It could not be written.
@@ -40,6 +42,8 @@ def show_table(
         None if console.width is None else console.width - len(indent),
     )
     for number, row in enumerate(cells):
+        if number == 0 and not heading:
+            continue
         wrapped = [_wrap(cell, width) for cell, width in zip(row, widths, strict=True)]
         for line in range(max((len(cell) for cell in wrapped), default=0)):
             parts = []

@@ -79,7 +79,5 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         arguments,
         console,
     )
-    show_result(
-        result, plan, arguments, console, word="Done" if result.changed else "Nothing to do", complete=True
-    )
+    show_result(result, plan, arguments, console, word="Done" if result.changed else "Nothing to do", complete=True)
     return DONE

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from planton.cli._arguments import Parser, add_all, add_cluster, add_files, add_output, add_target, add_timeout, describe
+from planton.cli._arguments import (
+    Parser,
+    add_cluster,
+    add_files,
+    add_output,
+    add_target,
+    add_timeout,
+    describe,
+)
 from planton.cli._exit import DONE, ERROR
 from planton.cli._output import Console
 
@@ -124,6 +131,8 @@ def _preview(
     console: Console,
 ) -> int:
     """Shows what would go if everything in the manifests were named. Deletes nothing."""
+    from dataclasses import replace
+
     from planton.cli._planning import planned, show_cluster, show_result
     from planton.translate.names import namespace_of
     from planton.types import PostgresKubernetes

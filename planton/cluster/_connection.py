@@ -19,8 +19,13 @@ MAX_THREADS = 8
 """Requests at a time: an API server is saturated by four to eight writers."""
 
 _TIMEOUT = (5.0, 30.0)
-_ATTEMPTS = 5
+# Together about twelve seconds: an API server that restarts is back by then.
+_ATTEMPTS = 7
+# A server that has never answered is more likely the wrong one than one that restarts.
+_FIRST_ATTEMPTS = 2
 _LONGEST_PAUSE = 10.0
+NO_CONNECTION = "NoConnection"
+"""Reason of an error without an answer."""
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
 
@@ -48,6 +53,9 @@ class ClusterIdentity:
 class Request:
     """A request, ready to be sent.
 
+    All that this module builds may be sent again when it is not known whether it arrived: an apply of the same fields
+    changes nothing, a merge patch carries the resourceVersion or says the same again, a deletion carries the uid.
+
     Attributes:
         method: HTTP method.
         path: Path from the root of the server.
@@ -55,7 +63,6 @@ class Request:
         body: What is sent as JSON; not printed, since it can be a Secret.
         content_type: Type of the body.
         accept: Type of the answer; empty for plain JSON.
-        repeatable: Whether it may be sent again when it is not known whether it arrived.
     """
 
     method: str
@@ -64,7 +71,6 @@ class Request:
     body: Any = field(default=None, repr=False)
     content_type: str = ""
     accept: str = ""
-    repeatable: bool = False
 
 
 def get(path: str, query: Mapping[str, str | int | None] | None = None) -> Request:
@@ -77,7 +83,7 @@ def get(path: str, query: Mapping[str, str | int | None] | None = None) -> Reque
     Returns:
         The request.
     """
-    return Request("GET", path, _query(query or {}), repeatable=True)
+    return Request("GET", path, _query(query or {}))
 
 
 def apply_patch(path: str, body: Mapping[str, Any], *, manager: str, force: bool, dry_run: bool) -> Request:
@@ -91,10 +97,10 @@ def apply_patch(path: str, body: Mapping[str, Any], *, manager: str, force: bool
         dry_run: Whether nothing is written.
 
     Returns:
-        The request. It may be sent again: an apply of the same fields changes nothing.
+        The request.
     """
     query = {"fieldManager": manager, "force": str(force).lower(), "dryRun": "All" if dry_run else None}
-    return Request("PATCH", path, _query(query), body, _APPLY, repeatable=True)
+    return Request("PATCH", path, _query(query), body, _APPLY)
 
 
 def merge_patch(path: str, body: Mapping[str, Any], *, manager: str) -> Request:
@@ -173,7 +179,7 @@ class ApiError(ClusterError):
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """A failed attempt, before it is decided whether it was the last one."""
+    """A failed attempt."""
 
     status: int
     reason: str
@@ -181,17 +187,13 @@ class _Failure:
     causes: tuple[Cause, ...] = ()
     retry_after: float | None = None
 
-    def is_passing(self, request: Request) -> bool:
-        """Whether another attempt may succeed and can do no harm."""
-        if self.status == 429:
-            return True  # The server did not begin to carry it out.
-        if not request.repeatable:
-            return False
-        # 500 is also what the server says to an unknown field in an apply, so it alone is no reason to try again.
-        return self.status in (0, 502, 503, 504) or (
-            self.status == 500
-            and (self.retry_after is not None or self.reason == "ServerTimeout" or "etcdserver" in self.text)
-        )
+    @property
+    def is_passing(self) -> bool:
+        """Whether another attempt may succeed."""
+        if self.status == 500:
+            # It is also what the server says to an unknown field in an apply.
+            return self.retry_after is not None or self.reason == "ServerTimeout" or "etcdserver" in self.text
+        return self.status in (429, 502, 503, 504) or self.reason == NO_CONNECTION
 
 
 class Connection:
@@ -207,6 +209,7 @@ class Connection:
         """
         self._client = client
         self._sleep = sleep
+        self._has_answered = False
         self.identity = identity
 
     def __repr__(self) -> str:
@@ -226,14 +229,17 @@ class Connection:
             Status and the answer's JSON.
 
         Raises:
-            ApiError: The server refused, or could not be reached in five attempts.
+            ApiError: The server refused, or could not be reached in several attempts.
         """
         attempt = 1
         while True:
             answer = self._attempt(request)
             if not isinstance(answer, _Failure):
+                self._has_answered = True
                 return answer
-            if attempt == _ATTEMPTS or not answer.is_passing(request):
+            self._has_answered = self._has_answered or answer.status != 0
+            most = _ATTEMPTS if self._has_answered else _FIRST_ATTEMPTS
+            if attempt >= most or not answer.is_passing:
                 break
             pause = answer.retry_after if answer.retry_after is not None else 0.2 * 2 ** (attempt - 1)
             self._sleep(min(pause, _LONGEST_PAUSE))
@@ -268,9 +274,9 @@ class Connection:
         except ApiException as error:
             return _refusal(error)
         except HTTPError as error:
-            return _Failure(0, "NoConnection", f"no answer: {_why(error)}")
+            return _Failure(0, NO_CONNECTION, f"no answer: {_why(error)}")
         except ValueError:
-            return _Failure(0, "BadAnswer", "the answer is not JSON")
+            return _Failure(0, "BadAnswer", "the answer is not what an API server says")
 
 
 def _refusal(error: Any) -> _Failure:
@@ -290,7 +296,7 @@ def _refusal(error: Any) -> _Failure:
     fallback = str(error.reason or "no reason given").splitlines()[-1] if status == 0 else f"HTTP status {status}"
     return _Failure(
         status,
-        str(answer.get("reason") or ("NoConnection" if status == 0 else "")),
+        str(answer.get("reason") or ("TLS" if status == 0 else "")),
         str(answer.get("message") or fallback),
         causes,
         _retry_after(error.headers, details),

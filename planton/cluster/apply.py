@@ -30,8 +30,9 @@ Progress = Callable[[ProgressEvent], None]
 CopySteps = Callable[[], list[Step]]
 """Steps for copies of the storage Secret in namespaces that the plan did not know."""
 
-# A Namespace is served a moment after it was created, by an API server that is not the one that created it.
-_NAMESPACE_SECONDS = 10.0
+# A new Namespace is not known at once to an API server other than the one that created it, nor to those that grant
+# permissions in it.
+_NAMESPACE_SECONDS = 3.0
 _COPY_ROUNDS = 20
 
 
@@ -144,7 +145,7 @@ class Applier:
     def _one(self, step: Step) -> Change:
         if step.desired is None:
             return step.change
-        if step.change.action == "created":
+        if step.change.action == "created" and step.key.namespace not in self._new_namespaces:
             step = self._look_again(step)
         desired = step.desired
         if desired is None:

@@ -28,6 +28,7 @@ from planton.cluster._resources import (
 from planton.cluster._server import Server, in_parallel, results
 from planton.cluster._steps import Step, change_of
 from planton.cluster.changes import Action, Change
+from planton.cluster.operators import is_operator
 from planton.cluster.order import place
 from planton.cluster.ownership import SET_LABEL, is_applied_by_us, labels_of
 from planton.kinds import KINDS
@@ -61,7 +62,8 @@ class _World:
     server: Server
 
     def has_operator(self, namespace: str) -> bool:
-        return any(key.resource is DEPLOYMENT and key.namespace == namespace for key in self.rendered)
+        """Whether the set still has the operator of a namespace; of any, for what stands in none."""
+        return any(is_operator(key) and namespace in ("", key.namespace) for key in self.rendered)
 
 
 def plan_prune(
@@ -119,7 +121,7 @@ def _why_kept(key: Key, obj: KubernetesObject, world: _World) -> str:
         return "no longer in the set, left alone: Namespaces are never pruned"
     labels = labels_of(obj)
     if labels.get(KIND_LABEL) == _OPERATOR_KIND:
-        if key.resource is not SECRET and world.databases and not world.has_operator(_operator_home(key, obj, world)):
+        if key.resource is not SECRET and world.databases and not world.has_operator(key.namespace):
             return "no longer in the set, left alone: the operator still looks after databases"
     else:
         database = (key.namespace, cluster_name(labels.get(NAME_LABEL, "")))
@@ -130,15 +132,13 @@ def _why_kept(key: Key, obj: KubernetesObject, world: _World) -> str:
     return ""
 
 
-def _operator_home(key: Key, obj: KubernetesObject, world: _World) -> str:
-    """Finds the namespace of the operator that an object belongs to."""
-    if key.namespace:
-        return key.namespace
-    # Of what stands in no namespace the names are fixed, so it belongs to the one operator that the set renders.
-    return next((one.namespace for one in world.rendered if one.resource is DEPLOYMENT), "")
-
-
 def _why_secret_kept(key: Key, world: _World) -> str:
+    # Until its pods are made, nothing but the operator knows that a database needs the Secret.
+    operator = next((one for one in world.rendered if is_operator(one)), None)
+    is_told = operator is None or Key(SECRET, operator.namespace, key.name) in world.rendered
+    database = next((one for one in sorted(world.databases) if one[0] == key.namespace), None)
+    if database is not None and is_told:
+        return f"no longer in the set, left alone: the operator needs it for postgresql/{database[0]}/{database[1]}"
     user = secret_user(world.server, key.namespace, key.name)
     if user:
         return f"no longer in the set, left alone: {user} refers to it"

@@ -5,7 +5,6 @@ Only the structure and the types are checked here; what a value may be stands on
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from yaml.events import (

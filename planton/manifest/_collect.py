@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from planton.errors import Origin, Problem
@@ -114,22 +114,23 @@ class Collection:
         return Manifests(self._messages, self._origins, self._marks)
 
 
-def complaints(message: Resource) -> Iterator[Complaint]:
+def complaints(message: Resource) -> list[Complaint]:
     """Validates a message with its defaults filled.
 
     Args:
         message: The message.
 
-    Yields:
-        Usual path and text of what is wrong.
+    Returns:
+        Usual paths and texts of what is wrong.
     """
-    yield from broken_rules(message)
-    yield from check(message)
+    return [*broken_rules(message), *check(message)]
 
 
 def _follows(path: str, failed: set[str]) -> bool:
     """Says whether a complaint only follows from what could not be read, at, above or below that place."""
     return any(
-        path == one or (path.startswith(one) and path[len(one)] in ".[") or (one.startswith(path) and one[len(path)] in ".[")
+        path == one
+        or (path.startswith(one) and path[len(one)] in ".[")
+        or (one.startswith(path) and one[len(path)] in ".[")
         for one in failed
     )

@@ -44,11 +44,11 @@ def schedule_problem(schedule: str) -> str:
     Returns:
         What is wrong, with the remedy; empty when nothing is.
     """
-    if len(schedule) > _LONGEST:
-        return ""  # The rule on the field says so.
+    if not schedule or len(schedule) > _LONGEST:
+        return ""  # The rules on the field say so.
     if schedule.strip().startswith("@"):
-        fields = _NICKNAMES.get(schedule.strip().lower())
-        return f'must be five fields: write "{fields}" for it' if fields else f"must be five fields, {_EXAMPLE}"
+        same = _NICKNAMES.get(schedule.strip().lower())
+        return f'must be five fields: write "{same}" for it' if same else f"must be five fields, {_EXAMPLE}"
     if re.search(r"[^\x21-\x7e \t]", schedule):
         return "must be one line of ASCII characters: a line break at the end comes from a block (| or >)"
     fields = schedule.split()
@@ -99,7 +99,7 @@ def _never(schedule: str) -> str:
 
     try:
         # Any moment will do: it says whether there is a day that fits within the fifty years after it.
-        next(CronSim(schedule, datetime(2000, 1, 1)))  # noqa: DTZ001
+        next(CronSim(schedule, datetime(2000, 1, 1)))
     except (CronSimError, StopIteration):
         return "never comes: no month that is asked for has such a day"
     return ""

@@ -24,6 +24,7 @@ from yaml.scanner import Scanner
 from planton.manifest._limits import MAX_REPLAYED
 from planton.manifest._text import Unusable, forbidden_character, line_of
 
+CParser: Any
 try:
     from yaml._yaml import CParser
 except ImportError:  # A PyYAML that was built without libyaml.
@@ -77,10 +78,10 @@ def yaml_events(text: str, report: Callable[[str, int], None], base: int = 1) ->
 
 
 def _python_events(text: str, base: int) -> GetEvent:
-    inner: GetEvent = _PythonParser(text).get_event  # type: ignore[assignment]
+    inner: GetEvent = _PythonParser(text).get_event
 
     def get() -> Any:
-        event = inner()
+        event: Any = inner()
         if type(event) is ScalarEvent and not event.value.isascii() and forbidden_surrogate(event.value):
             mark = event.start_mark
             raise Unusable("holds half of a surrogate pair in an escape", mark.line + base, mark.index)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from json.decoder import scanstring
 from typing import Any
 
 from yaml.events import (
@@ -29,6 +28,7 @@ _LITERAL = re.compile(r"(?:true|false|null|-?(?:0|[1-9][0-9]*)(?:[.][0-9]+)?(?:[
 _LOOKS_LIKE_JSON = re.compile(r"[ \t\n\r]*[{[]")
 # So much of a text is tried; a longer one is JSON when this much of it is.
 _TRIED = 10_000
+_DECODER = json.JSONDecoder()
 _QUOTED_AND_PLAIN = (True, False)
 
 
@@ -103,7 +103,7 @@ class _Reader:
     def _string(self) -> Any:
         mark = self._mark()
         try:
-            value, self._place = scanstring(self._text, self._place + 1, True)
+            value, self._place = _DECODER.raw_decode(self._text, self._place)
         except json.JSONDecodeError as error:
             self._place = min(error.pos, len(self._text))
             # No cause: the error holds the text. What it says is fixed text.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, TextIO, cast
 
 from planton.errors import ManifestError, Origin, Problem
@@ -42,7 +43,7 @@ def load(
     from planton.manifest._sources import Unreadable, read_stream
 
     collection = Collection()
-    try:
+    with suppress(Enough):
         if isinstance(source, str | os.PathLike):
             _read_paths([source], collection)
         elif hasattr(source, "read"):
@@ -54,8 +55,6 @@ def load(
                 read_content(content, name, collection)
         else:
             _read_paths(source, collection)
-    except Enough:
-        pass
     return _result(collection)
 
 
@@ -76,10 +75,8 @@ def loads(text: str | bytes, *, file: str = TEXT) -> Manifests:
     from planton.manifest._read import read_content
 
     collection = Collection()
-    try:
+    with suppress(Enough):
         read_content(text, file, collection)
-    except Enough:
-        pass
     return _result(collection)
 
 
@@ -164,7 +161,5 @@ def _prepared(messages: Iterable[Resource]) -> tuple[Manifests, list[Problem]]:
         origin = given.origin(index)
         for path, text in complaints(copy):
             spelling, line = locate(marks[-1], path, origin.line)
-            problems.append(
-                Problem(text, spelling, Origin(origin.file, origin.document, line), subject(copy))
-            )
+            problems.append(Problem(text, spelling, Origin(origin.file, origin.document, line), subject(copy)))
     return Manifests(copies, given.origins, marks), problems

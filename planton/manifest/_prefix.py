@@ -33,6 +33,18 @@ def bucket_problem(name: str) -> str:
             "the name of a bucket has 3 to 63 lower-case letters, digits, '-' and '.', "
             "and begins and ends with a letter or digit"
         )
+    return reserved_bucket_problem(name)
+
+
+def reserved_bucket_problem(name: str) -> str:
+    """Checks the name of a bucket for what its characters and its length do not say.
+
+    Args:
+        name: The name; the rule on its field has checked the rest.
+
+    Returns:
+        What is wrong; empty when nothing is.
+    """
     if any(pair in name for pair in ("..", ".-", "-.")):
         return "the name of a bucket cannot have '.' beside '.' or '-'"
     if _ADDRESS.fullmatch(name):
@@ -60,7 +72,9 @@ def template_problem(template: str) -> str:
         return "is a path in the bucket of r2_config: leave out the '/' at its beginning"
     problem = _path_problem(template)
     if not problem and "$(SCOPE)" not in template:
-        return "must have $(SCOPE) in it, the name of the database's cluster: without it all databases share one archive"
+        return (
+            "must have $(SCOPE) in it, the name of the database's cluster: without it all databases share one archive"
+        )
     return problem
 
 
@@ -84,7 +98,9 @@ def prefix_problem(prefix: str) -> str:
         return "has no bucket after s3://: write s3://<bucket>/<path>, or /<path> for the operator's bucket"
     if bucket:
         if "$" in bucket:
-            return "begins with the bucket, which cannot have variables: write /<path> for a path in the operator's bucket"
+            return (
+                "begins with the bucket, which cannot have variables: write /<path> for a path in the operator's bucket"
+            )
         problem = bucket_problem(bucket)
         if problem:
             return f"begins with the bucket, and {problem}; write /<path> for a path in the operator's bucket"
@@ -100,7 +116,9 @@ def _path_problem(path: str) -> str:
     if "$" in rest:
         return f"has a $ that begins none of the variables that can be filled in: {', '.join(_VARIABLES)}"
     if not _SAFE.fullmatch(rest):
-        return "can have letters, digits, '-', '_', '.', '/' and variables, and nothing else (no spaces, no line breaks)"
+        return (
+            "can have letters, digits, '-', '_', '.', '/' and variables, and nothing else (no spaces, no line breaks)"
+        )
     segments = path.split("/")
     if "" in segments:
         return "has a '/' too many: there is one between two names, and none at the end"

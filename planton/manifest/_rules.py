@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from planton.types import Resource
 
 MISSING = "is missing or empty"
-"""What is wrong with a required field without a value. Other rules have their words on the fields."""
+"""What is wrong with a required field without a value."""
+# Most rules have their words on the fields; these are the standard ones that protovalidate words like a program.
+_WORDS = {
+    "required": MISSING,
+    "string.min_len": "is empty: remove the line for the default, or give a value",
+    "repeated.unique": "has an item twice",
+}
 
 
 def broken_rules(message: Resource) -> Iterator[Complaint]:
@@ -34,8 +40,7 @@ def broken_rules(message: Resource) -> Iterator[Complaint]:
         # Never violation.field_value: it can be a credential.
         proto = violation.proto
         elements = proto.field.elements if proto.field is not None else ()
-        text = MISSING if proto.rule_id == "required" else proto.message or proto.rule_id
-        yield _path(message.DESCRIPTOR, elements), text
+        yield _path(message.DESCRIPTOR, elements), _WORDS.get(proto.rule_id) or proto.message or proto.rule_id
 
 
 def _path(descriptor: Descriptor | None, elements: Any) -> str:

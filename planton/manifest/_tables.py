@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final
+from typing import Final, cast
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 STRING: Final = 0
 BOOL: Final = 1
@@ -64,7 +64,7 @@ class Scalar:
             self.type = INT
         elif field.type == FieldDescriptor.TYPE_ENUM:
             self.type = ENUM
-            self.numbers = {value.name: value.number for value in field.enum_type.values}
+            self.numbers = {value.name: value.number for value in cast("EnumDescriptor", field.enum_type).values}
         else:
             raise NotImplementedError(f"{field.full_name}: manifests have no form for this type yet")
 
@@ -108,8 +108,8 @@ class Slot:
             for rival in field.containing_oneof.fields:
                 self.blocked |= 1 << rival.index
         if is_map(field):
-            value = field.message_type.fields_by_name["value"]
-            key = field.message_type.fields_by_name["key"]
+            value = message_of(field).fields_by_name["value"]
+            key = message_of(field).fields_by_name["key"]
             if Scalar(key).type != STRING:
                 raise NotImplementedError(f"{field.full_name}: manifests have only maps with text as keys yet")
             self.type: int = MAP
@@ -130,7 +130,7 @@ class Slot:
             The table, made when first asked for.
         """
         if self._node is None:
-            self._node = Node(self.field.message_type, f"{self.path}.", f"{self.canonical}.")
+            self._node = Node(message_of(self.field), f"{self.path}.", f"{self.canonical}.")
         return self._node
 
 
@@ -182,6 +182,18 @@ def is_repeated(field: FieldDescriptor) -> bool:
         True for a list or a map.
     """
     return isinstance(field.default_value, list)
+
+
+def message_of(field: FieldDescriptor) -> Descriptor:
+    """Gives the type of a message field or map.
+
+    Args:
+        field: A field that is one.
+
+    Returns:
+        The descriptor of the message, or of the map's entries.
+    """
+    return cast("Descriptor", field.message_type)
 
 
 def is_map(field: FieldDescriptor) -> bool:

@@ -6,14 +6,22 @@ A new kind adds a row to CHECKS.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from planton import quantity
 from planton.manifest._cron import schedule_problem
-from planton.manifest._prefix import bucket_problem, prefix_problem, template_problem
-from planton.types import ApiResourceMetadata, ContainerResources, PostgresKubernetes, PostgresOperatorKubernetes, Resource
+from planton.manifest._prefix import prefix_problem, reserved_bucket_problem, template_problem
+from planton.types import (
+    ApiResourceMetadata,
+    ContainerResources,
+    PostgresKubernetes,
+    PostgresOperatorKubernetes,
+    Resource,
+)
 
 NAMESPACE_LABEL = "kubernetes.project-planton.org/namespace"
 
@@ -25,106 +33,108 @@ _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 _ANNOTATIONS_LIMIT = 256 * 1024
 
 
-def check(message: Resource) -> Iterator[Complaint]:
+def check(message: Resource) -> list[Complaint]:
     """Checks a message.
 
     Args:
         message: A message of any kind, with its defaults filled.
 
-    Yields:
-        A path and what is wrong.
+    Returns:
+        Paths and what is wrong with them.
     """
-    yield from _metadata(message.metadata)
+    found: list[Complaint] = []
+    _metadata(message.metadata, found)
     special = CHECKS.get(message.DESCRIPTOR.name)
     if special is not None:
-        yield from special(message)
+        special(message, found)
+    return found
 
 
-def _metadata(metadata: ApiResourceMetadata) -> Iterator[Complaint]:
-    labels = metadata.labels
+def _metadata(metadata: ApiResourceMetadata, found: list[Complaint]) -> None:
+    labels, annotations = metadata.labels, metadata.annotations
     if labels and NAMESPACE_LABEL in labels and not _DNS_LABEL.fullmatch(labels[NAMESPACE_LABEL]):
-        yield (
-            f'metadata.labels["{NAMESPACE_LABEL}"]',
-            "must be the name of a namespace: at most 63 lower-case letters, digits and '-', "
-            "beginning and ending with a letter or digit",
+        text = (
+            "must be the name of a namespace: at most 63 lower-case letters, digits and '-', beginning and ending "
+            "with a letter or digit"
         )
-    annotations = metadata.annotations
+        found.append((f'metadata.labels["{NAMESPACE_LABEL}"]', text))
     if annotations:
         size = sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items())
         if size > _ANNOTATIONS_LIMIT:
-            yield "metadata.annotations", f"have more than {_ANNOTATIONS_LIMIT // 1024} KiB, which Kubernetes refuses"
+            text = f"have more than {_ANNOTATIONS_LIMIT // 1024} KiB, which Kubernetes refuses"
+            found.append(("metadata.annotations", text))
 
 
-def _operator(message: PostgresOperatorKubernetes) -> Iterator[Complaint]:
+def _operator(message: PostgresOperatorKubernetes, found: list[Complaint]) -> None:
     spec = message.spec
-    yield from _resources(spec.container.resources)
-    if not spec.HasField("backup_config"):
-        return
-    config = spec.backup_config
-    path = "spec.backup_config"
-    problem = template_problem(config.s3_prefix_template)
-    if problem:
-        yield f"{path}.s3_prefix_template", problem
-    problem = schedule_problem(config.backup_schedule) if config.backup_schedule else ""
-    if problem:
-        yield f"{path}.backup_schedule", problem
-    bucket = config.r2_config.bucket_name
-    # Names of other lengths and characters are refused by the rule on the field.
-    problem = bucket_problem(bucket) if re.fullmatch(r"[a-z0-9][-a-z0-9.]{1,61}[a-z0-9]", bucket) else ""
-    if problem:
-        yield f"{path}.r2_config.bucket_name", problem
+    _resources(spec.container.resources, found)
+    if spec.HasField("backup_config"):
+        config = spec.backup_config
+        path = "spec.backup_config"
+        _add(found, f"{path}.s3_prefix_template", template_problem(config.s3_prefix_template))
+        _add(found, f"{path}.backup_schedule", schedule_problem(config.backup_schedule))
+        _add(found, f"{path}.r2_config.bucket_name", reserved_bucket_problem(config.r2_config.bucket_name))
 
 
-def _database(message: PostgresKubernetes) -> Iterator[Complaint]:
-    name = message.metadata.name
+def _database(message: PostgresKubernetes, found: list[Complaint]) -> None:
+    spec, name = message.spec, message.metadata.name
     if (name == "default" or name.startswith("kube-")) and not message.metadata.labels.get(NAMESPACE_LABEL):
-        yield (
-            "metadata.name",
+        text = (
             "would also be the database's namespace, and that one is Kubernetes' own: choose another name, or name "
-            f"the namespace by the label {NAMESPACE_LABEL} in metadata.labels",
+            f"the namespace by the label {NAMESPACE_LABEL} in metadata.labels"
         )
-    container = message.spec.container
-    yield from _resources(container.resources)
-    if _amount(container.disk_size.replace(" ", "").replace("\t", "")) > quantity.MAXIMUM:
-        yield "spec.container.disk_size", "is more than Kubernetes can count (8Ei)"
-    if not message.spec.HasField("backup_config"):
-        return
-    config = message.spec.backup_config
-    problem = prefix_problem(config.s3_prefix)
-    if problem:
-        yield "spec.backup_config.s3_prefix", problem
-    problem = schedule_problem(config.backup_schedule) if config.backup_schedule else ""
-    if problem:
-        yield "spec.backup_config.backup_schedule", problem
+        found.append(("metadata.name", text))
+    container = spec.container
+    _resources(container.resources, found)
+    _add(found, "spec.container.disk_size", _size_problem(container.disk_size))
+    if spec.HasField("backup_config"):
+        config = spec.backup_config
+        _add(found, "spec.backup_config.s3_prefix", prefix_problem(config.s3_prefix))
+        _add(found, "spec.backup_config.backup_schedule", schedule_problem(config.backup_schedule))
 
 
-def _resources(resources: ContainerResources) -> Iterator[Complaint]:
-    path = "spec.container.resources"
+def _add(found: list[Complaint], path: str, text: str) -> None:
+    if text:
+        found.append((path, text))
+
+
+def _resources(resources: ContainerResources, found: list[Complaint]) -> None:
     limits, requests = resources.limits, resources.requests
-    for item, limited, requested in (
-        ("cpu", limits.cpu, requests.cpu),
-        ("memory", limits.memory, requests.memory),
-    ):
-        limit, request = _amount(limited), _amount(requested)
-        if limit == 0:
-            yield f"{path}.limits.{item}", "cannot be 0, which readers of it take for no limit at all"
-        elif 0 < limit < request:
-            # Defaults never get above a given limit, so that both were given.
-            yield f"{path}.requests.{item}", f"is above limits.{item}: raise the limit or lower the request"
-        for kind, amount in (("limits", limit), ("requests", request)):
-            if amount > quantity.MAXIMUM:
-                yield f"{path}.{kind}.{item}", "is more than Kubernetes can count (8Ei)"
+    found += _pair_problems("cpu", limits.cpu, requests.cpu)
+    found += _pair_problems("memory", limits.memory, requests.memory)
 
 
-def _amount(text: str) -> Any:
+# The same few sizes stand in most manifests.
+@lru_cache(maxsize=1024)
+def _pair_problems(item: str, limited: str, requested: str) -> tuple[Complaint, ...]:
+    path = "spec.container.resources"
+    limit, request = _amount(limited), _amount(requested)
+    found: list[Complaint] = []
+    if limit == 0:
+        found.append((f"{path}.limits.{item}", "cannot be 0, which readers of it take for no limit at all"))
+    elif 0 < limit < request:
+        # Defaults never get above a given limit, so that both were given.
+        found.append((f"{path}.requests.{item}", f"is above limits.{item}: raise the limit or lower the request"))
+    _add(found, f"{path}.limits.{item}", _size_problem(limited))
+    _add(found, f"{path}.requests.{item}", _size_problem(requested))
+    return tuple(found)
+
+
+@lru_cache(maxsize=1024)
+def _size_problem(text: str) -> str:
+    amount = _amount(text.replace(" ", "").replace("\t", ""))
+    return "is more than Kubernetes can count (8Ei)" if amount > quantity.MAXIMUM else ""
+
+
+def _amount(text: str) -> Decimal:
     """Reads a quantity; -1 for what is none, about which the rule on its field complains."""
     try:
         return quantity.parse(text)
     except ValueError:
-        return -1
+        return Decimal(-1)
 
 
-CHECKS: Mapping[str, Callable[[Any], Iterator[Complaint]]] = MappingProxyType(
+CHECKS: Mapping[str, Callable[[Any, list[Complaint]], None]] = MappingProxyType(
     {"PostgresOperatorKubernetes": _operator, "PostgresKubernetes": _database}
 )
 """The checks of each kind, by its name."""

@@ -62,13 +62,13 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
         The environment, without a cluster.
     """
     path = os.pathsep.join([str(ROOT), str(ROOT / "gen")])
-    kept = {name: value for name, value in os.environ.items() if name not in ("KUBECONFIG", "NO_COLOR", "PLANTON_DEBUG")}
+    kept = {
+        name: value for name, value in os.environ.items() if name not in ("KUBECONFIG", "NO_COLOR", "PLANTON_DEBUG")
+    }
     return {**kept, "PYTHONPATH": path, **(more or {})}
 
 
-def planton(
-    *arguments: str, stdin: str = "", env: Mapping[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
+def planton(*arguments: str, stdin: str = "", env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Runs the command in a process of its own.
 
     Args:

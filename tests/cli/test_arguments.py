@@ -14,7 +14,16 @@ from planton.cli._parser import VERBS, build
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("90", 90), ("90s", 90), ("5m", 300), ("1h30m", 5400), ("1h", 3600), ("0.5", 0.5), ("2m1.5s", 121.5), ("24h", 86400)],
+    [
+        ("90", 90),
+        ("90s", 90),
+        ("5m", 300),
+        ("1h30m", 5400),
+        ("1h", 3600),
+        ("0.5", 0.5),
+        ("2m1.5s", 121.5),
+        ("24h", 86400),
+    ],
 )
 def test_durations(text: str, seconds: float) -> None:
     assert duration(text) == seconds
@@ -76,7 +85,11 @@ def test_help(capsys: pytest.CaptureFixture[str], verb: str) -> None:
         for name, summary in VERBS.items():
             assert name in captured.out
             assert summary in captured.out
-        assert captured.out.index("planton validate") < captured.out.index("planton plan") < captured.out.index("planton apply")
+        assert (
+            captured.out.index("planton validate")
+            < captured.out.index("planton plan")
+            < captured.out.index("planton apply")
+        )
 
 
 def test_every_verb_is_one_file_and_every_file_a_verb() -> None:

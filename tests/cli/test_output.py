@@ -44,9 +44,7 @@ def test_colour_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
-def test_colour_can_be_switched_off(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str
-) -> None:
+def test_colour_can_be_switched_off(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     terminal = on_terminal(monkeypatch)
     monkeypatch.setenv(name, value)
     console = Console()

@@ -36,11 +36,8 @@ def test_cells_are_wrapped_and_never_cut(monkeypatch: pytest.MonkeyPatch, column
     show_table(Console(), ("NAME", "VALUE", "NOTE"), [(*row[:2], "a note with several words") for row in ROWS])
     lines = stream.text.splitlines()
     assert max(map(len, lines)) <= max(columns, 3 * 12 + 2 * 2)
-    for text in ("WALG_S3_PREFIX", "BACKUP_SCHEDULE"):
-        assert text in stream.text.replace("\n", "") or columns < 50
-    flat = "".join(sorted(stream.text.replace(" ", "").replace("\n", "")))
-    whole = "".join(sorted("".join(["NAMEVALUENOTE", *(cell for row in ROWS for cell in row), *["anotewithseveralwords"] * 2])))
-    assert flat == whole.replace(" ", "")
+    cells = ["NAMEVALUENOTE", *(cell for row in ROWS for cell in row), *["a note with several words"] * len(ROWS)]
+    assert sorted("".join(stream.text.split())) == sorted("".join("".join(cells).split()))
 
 
 def test_control_characters_in_cells_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:

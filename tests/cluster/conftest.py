@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -11,14 +12,15 @@ import pytest
 
 from planton.cluster import ApplyResult, Plan, PlanOptions
 from planton.cluster._connection import Connection, open_connection
-from planton.cluster._resources import key_of
+from planton.cluster._resources import POSTGRESQL, key_of
 from planton.cluster._server import Server
 from planton.cluster._steps import Decisions
 from planton.cluster.apply import Applier
 from planton.cluster.changes import Change
 from planton.cluster.inventory import Inventory, read_inventory
+from planton.cluster.ownership import check_set_id
 from planton.cluster.planning import plan_set
-from planton.cluster.wait import Deadline
+from planton.cluster.wait import CRD_KEY, Deadline, pending_crd
 from sandbox import Sandbox
 from sandbox._api import Api
 from tests.cluster.objects import Object
@@ -36,7 +38,9 @@ class Harness:
         return read_inventory(self.server, chosen=None)
 
     def plan(self, objects: Iterable[Object], **options: Any) -> Plan:
-        return plan_set(self.connection, objects, self.inventory(), PlanOptions(**options))
+        chosen = PlanOptions(**options)
+        check_set_id(chosen.set_id)
+        return plan_set(self.connection, objects, self.inventory(), chosen)
 
     def carry_out(self, plan: Plan, *, seconds: float = 10.0) -> list[Change]:
         decisions: Decisions = plan._sealed.content
@@ -86,6 +90,38 @@ def sandbox() -> Iterator[Sandbox]:
 def harness(sandbox: Sandbox) -> Harness:
     """The cluster layer on the shared sandbox."""
     return Harness(Api.from_kubeconfig(sandbox.kubeconfig), open_connection(sandbox.kubeconfig, None))
+
+
+@pytest.fixture
+def served(harness: Harness) -> Iterator[None]:
+    """A CRD for databases that accepts anything, as if an operator had been there; without databases at the end."""
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    versions = [
+        {
+            "name": "v1",
+            "served": True,
+            "storage": True,
+            "subresources": {"status": {}},
+            "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+        }
+    ]
+    crd = {
+        "metadata": {"name": "postgresqls.acid.zalan.do"},
+        "spec": {
+            "group": "acid.zalan.do",
+            "scope": "Namespaced",
+            "names": {"plural": "postgresqls", "kind": "postgresql", "listKind": "postgresqlList"},
+            "versions": versions,
+        },
+    }
+    harness.api.request("POST", path, crd)
+    Deadline(10.0).wait_for(lambda: pending_crd(harness.server), lambda text: None)
+    yield
+    for one in harness.server.list(POSTGRESQL) or ():
+        harness.api.request("DELETE", key_of(one).path)
+    harness.api.request("DELETE", f"{path}/postgresqls.acid.zalan.do")
+    while harness.server.get(CRD_KEY) is not None:
+        time.sleep(0.05)
 
 
 @pytest.fixture

@@ -1,0 +1,138 @@
+"""The status of resources, as tables and as data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from planton.cli._changes import show_head
+from planton.cli._output import Console, printable
+from planton.cli._problems import counted
+from planton.cli._table import show_table
+from planton.manifest import dumps
+from planton.types import PostgresKubernetes
+
+if TYPE_CHECKING:
+    from planton.cluster import ClusterIdentity
+    from planton.cluster.status import PodStatus, ResourceStatus
+
+_HEADINGS = ("RESOURCE", "NAMESPACE", "READY", "OPERATOR SAYS", "VERSION", "PODS")
+
+
+def show(statuses: Sequence[ResourceStatus], identity: ClusterIdentity, console: Console) -> None:
+    """Prints an overview, then what there is to say of each resource.
+
+    Args:
+        statuses: The resources.
+        identity: The cluster.
+        console: Where to print.
+
+    Raises:
+        OutputError: It could not be written.
+    """
+    show_head((("Server", identity.server), ("Context", f"{identity.context} of {identity.kubeconfig}")), console)
+    console.out("")
+    rows = [
+        (
+            one.subject,
+            one.namespace,
+            "yes" if one.ready else "no" if one.exists else "absent",
+            one.reported,
+            one.version,
+            f"{one.ready_replicas}/{one.replicas}" if one.exists else "",
+        )
+        for one in statuses
+    ]
+    styles = [("green",) if one.ready else ("red",) if one.problems else ("yellow",) for one in statuses]
+    show_table(console, _HEADINGS, rows, styles=styles)
+    for one in statuses:
+        lines = list(_details(one))
+        if lines:
+            console.out("")
+            console.out(console.paint(printable(one.subject), "bold"))
+            show_table(console, ("", ""), lines, indent="  ", heading=False)
+    console.out("")
+    ready = sum(one.ready for one in statuses)
+    console.out(f"{ready} of {counted(len(statuses), 'resource')} ready.")
+
+
+def _details(status: ResourceStatus) -> Iterator[tuple[str, str]]:
+    for problem in status.problems:
+        yield "problem", problem
+    if not status.exists:
+        yield "what to do", "planton apply"
+        return
+    yield from _outputs(status)
+    for pod in status.pods:
+        yield "pod", f"{pod.name}: {_pod(pod)}"
+    for event in status.events:
+        times = f" ({event.count} times)" if event.count > 1 else ""
+        yield "event", f"{event.time} {event.subject}: {event.reason}: {event.message}{times}"
+
+
+def _outputs(status: ResourceStatus) -> Iterator[tuple[str, str]]:
+    outputs = status.message.status.outputs
+    yield "address", outputs.kube_endpoint
+    yield "from here", outputs.port_forward_command
+    if isinstance(status.message, PostgresKubernetes):
+        database = status.message.status.outputs
+        if database.external_hostname:
+            yield "from outside", database.external_hostname
+        if database.internal_hostname:
+            yield "from the network", database.internal_hostname
+        yield (
+            "credentials",
+            f"Secret/{status.namespace}/{database.username_secret.name}, keys {database.username_secret.key} and "
+            f"{database.password_secret.key}",
+        )
+
+
+def _pod(pod: PodStatus) -> str:
+    words = [pod.phase or "unknown", "ready" if pod.ready else "not ready", pod.role]
+    if pod.restart_pending:
+        words.append("to be restarted")
+    return ", ".join(word for word in words if word)
+
+
+def as_data(status: ResourceStatus) -> dict[str, Any]:
+    """Gives a status for programs.
+
+    Args:
+        status: The status.
+
+    Returns:
+        The manifest, credentials masked, with `status.outputs` and `status.observed`.
+    """
+    data: dict[str, Any] = json.loads(dumps(status.message, format="json", redact=True))
+    data.setdefault("status", {})["observed"] = {
+        "exists": status.exists,
+        "ready": status.ready,
+        "reported": status.reported,
+        "version": status.version,
+        "replicas": status.replicas,
+        "readyReplicas": status.ready_replicas,
+        "differing": list(status.differing),
+        "problems": list(status.problems),
+        "pods": [
+            {
+                "name": pod.name,
+                "phase": pod.phase,
+                "ready": pod.ready,
+                "role": pod.role,
+                "restartPending": pod.restart_pending,
+            }
+            for pod in status.pods
+        ],
+        "events": [
+            {
+                "time": event.time,
+                "subject": event.subject,
+                "reason": event.reason,
+                "message": event.message,
+                "count": event.count,
+            }
+            for event in status.events
+        ],
+    }
+    return data

@@ -1,0 +1,258 @@
+"""What fails says what and why, and what was done before; 403 is never "absent"."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from planton.cluster import connect
+from planton.cluster._connection import open_connection
+from planton.errors import ClusterError, RefusedError
+from sandbox import Sandbox
+from tests.cluster.conftest import Harness, words
+from tests.cluster.objects import Object, config_map, deployment, everything, namespace, secret, service_account
+
+pytestmark = pytest.mark.cluster
+
+_READ = ("", "namespaces configmaps secrets services"), ("apps", "deployments"), ("acid.zalan.do", "postgresqls")
+
+
+def restricted(harness: Harness, sandbox: Sandbox, space: str, *rules: Object, without: str = "") -> Harness:
+    """Makes a harness that may read what every plan reads, and otherwise only what the rules say."""
+    read = [
+        {"apiGroups": [group], "resources": [one for one in names.split() if one != without], "verbs": ["get", "list"]}
+        for group, names in _READ
+        if names != without
+    ]
+    rbac = "/apis/rbac.authorization.k8s.io/v1"
+    home = f"{space}-user"
+    harness.api.request("POST", "/api/v1/namespaces", {"metadata": {"name": home}})
+    harness.api.request("POST", f"/api/v1/namespaces/{home}/serviceaccounts", {"metadata": {"name": "user"}})
+    harness.api.request("POST", f"{rbac}/clusterroles", {"metadata": {"name": home}, "rules": [*read, *rules]})
+    binding = {
+        "metadata": {"name": home},
+        "subjects": [{"kind": "ServiceAccount", "name": "user", "namespace": home}],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": home},
+    }
+    harness.api.request("POST", f"{rbac}/clusterrolebindings", binding)
+    return Harness(harness.api, open_connection(sandbox.kubeconfig_for(home, "user"), None))
+
+
+def rule(names: str, verbs: str = "get list create patch delete") -> Object:
+    return {"apiGroups": [""], "resources": names.split(), "verbs": verbs.split()}
+
+
+def test_a_failure_halfway_carries_what_was_done(harness: Harness, sandbox: Sandbox, space: str) -> None:
+    user = restricted(harness, sandbox, space, rule("namespaces configmaps"))
+    objects = [namespace(space), secret(space), config_map(space)]
+    plan = user.plan(objects)
+    assert set(words(plan).values()) == {"created"}
+    with pytest.raises(ClusterError) as caught:
+        user.carry_out(plan)
+    error = caught.value
+    assert (error.status, error.reason, error.subject) == (403, "Forbidden", f"Secret/{space}/keys")
+    assert words(error.changes) == {f"Namespace/{space}": "created"}
+    assert "cannot patch resource" in error.text
+    assert "needs that permission" in error.remedy
+    # Nothing of a later stage was begun.
+    assert harness.find(config_map(space)) is None
+    assert words(harness.apply(objects)) == {
+        f"Namespace/{space}": "unchanged",
+        f"Secret/{space}/keys": "created",
+        f"ConfigMap/{space}/settings": "created",
+    }
+
+
+def test_what_may_be_written_in_the_same_stage_is_written_and_told(
+    harness: Harness, sandbox: Sandbox, space: str
+) -> None:
+    user = restricted(harness, sandbox, space, rule("namespaces secrets"))
+    other = f"{space}-b"
+    objects = [namespace(space), namespace(other), secret(space), secret(other)]
+    quota = {"metadata": {"name": "none"}, "spec": {"hard": {"count/secrets": "0"}}}
+    plan = user.plan(objects)
+    harness.apply([namespace(other)])
+    harness.api.request("POST", f"/api/v1/namespaces/{other}/resourcequotas", quota)
+    harness.api.request(
+        "PATCH",
+        f"/api/v1/namespaces/{other}/resourcequotas/none/status",
+        {"status": {"hard": {"count/secrets": "0"}, "used": {"count/secrets": "0"}}},
+        content_type="application/merge-patch+json",
+    )
+    with pytest.raises(ClusterError) as caught:
+        user.carry_out(plan)
+    assert caught.value.subject == f"Secret/{other}/keys"
+    assert words(caught.value.changes) == {
+        f"Namespace/{space}": "created",
+        f"Namespace/{other}": "unchanged",
+        f"Secret/{space}/keys": "created",
+    }
+
+
+def test_a_missing_permission_is_found_by_the_plan_where_the_namespace_exists(
+    harness: Harness, sandbox: Sandbox, space: str
+) -> None:
+    harness.apply([namespace(space)])
+    user = restricted(harness, sandbox, space, rule("configmaps"))
+    with pytest.raises(ClusterError) as caught:
+        user.plan([namespace(space), config_map(space), secret(space), deployment(space)])
+    assert caught.value.phase == "plan"
+    assert caught.value.status == 403
+    for subject in (f"Secret/{space}/keys", f"Deployment/{space}/worker"):
+        assert subject in str(caught.value)
+    assert harness.find(config_map(space)) is None
+
+
+@pytest.mark.parametrize("missing", ["namespaces", "configmaps", "secrets", "deployments", "postgresqls"])
+def test_what_may_not_be_read_is_an_error_and_not_absent(
+    harness: Harness, sandbox: Sandbox, space: str, missing: str
+) -> None:
+    harness.apply([namespace(space)])
+    user = restricted(harness, sandbox, space, without=missing)
+    with pytest.raises(ClusterError) as caught:
+        user.plan([namespace(space), secret(space)])
+    assert (caught.value.status, caught.value.reason) == (403, "Forbidden")
+    assert missing in caught.value.text
+
+
+def test_a_terminating_namespace_is_refused_with_the_reason(harness: Harness, space: str) -> None:
+    harness.apply([namespace(space), config_map(space)])
+    harness.api.request("DELETE", f"/api/v1/namespaces/{space}")
+    with pytest.raises(RefusedError) as caught:
+        harness.plan([namespace(space), config_map(space, a="2"), secret(space)])
+    assert caught.value.reasons == (
+        f"Namespace/{space} is being deleted: wait until it is gone, then run the same command again",
+    )
+
+
+def test_an_object_in_a_namespace_that_nobody_makes_is_refused(harness: Harness, space: str) -> None:
+    with pytest.raises(RefusedError, match="is not there, and is not in the set"):
+        harness.plan([config_map(space)])
+
+
+def test_what_the_server_says_shows_no_value_of_a_secret(harness: Harness, space: str) -> None:
+    values = {"AWS_SECRET_ACCESS_KEY": 'sentinel/"secret"+key=0002'}
+    echo = config_map(space)
+    echo["metadata"]["labels"] = {**echo["metadata"]["labels"], "echo": values["AWS_SECRET_ACCESS_KEY"]}
+    harness.apply([namespace(space)])
+    with pytest.raises(ClusterError) as caught:
+        harness.plan([namespace(space), secret(space, **values), echo])
+    text = f"{caught.value} {caught.value.args!r} {caught.value.__cause__!r} {caught.value.__context__!r}"
+    assert caught.value.status == 422
+    assert "<hidden>" in text
+    assert "sentinel" not in text
+
+
+def test_a_refused_object_is_named_and_nothing_is_written(harness: Harness, space: str) -> None:
+    harness.apply([namespace(space)])
+    bad = deployment(space)
+    bad["spec"]["template"]["metadata"]["labels"] = {"app": "another"}
+    with pytest.raises(ClusterError) as caught:
+        harness.plan([namespace(space), config_map(space), bad])
+    assert (caught.value.status, caught.value.subject) == (422, f"Deployment/{space}/worker")
+    assert "selector" in caught.value.text
+    assert harness.find(config_map(space)) is None
+
+
+def test_an_unknown_field_is_an_error_at_once(harness: Harness, space: str) -> None:
+    harness.apply([namespace(space)])
+    bad = config_map(space) | {"unknown": "field"}
+    started = time.monotonic()
+    with pytest.raises(ClusterError) as caught:
+        harness.plan([namespace(space), bad])
+    assert "unknown" in caught.value.text
+    assert time.monotonic() - started < 3
+
+
+def test_an_apply_survives_a_restart_of_the_api_server(harness: Harness, sandbox: Sandbox, space: str) -> None:
+    objects = [namespace(space), *(config_map(space, f"many-{number}") for number in range(120))]
+    plan = harness.plan(objects)
+    began = threading.Event()
+    restart = threading.Thread(target=lambda: began.wait() and sandbox.restart_api_server())
+    restart.start()
+    began.set()
+    changes = harness.carry_out(plan)
+    restart.join()
+    assert set(words(changes).values()) == {"created"}
+    assert not harness.plan(objects).changed
+
+
+def test_a_server_that_is_not_there(tmp_path: Path, sandbox: Sandbox) -> None:
+    text = sandbox.kubeconfig.read_text().replace(sandbox.url, "https://127.0.0.1:9")
+    (tmp_path / "kubeconfig").write_text(text)
+    cluster = connect(tmp_path / "kubeconfig")
+    with pytest.raises(ClusterError) as caught:
+        cluster.facts()
+    assert (caught.value.status, caught.value.reason) == (0, "NoConnection")
+    assert "Connection refused" in caught.value.text
+    assert "https://127.0.0.1:9" in caught.value.remedy
+
+
+def test_a_certificate_that_nobody_signed(tmp_path: Path, sandbox: Sandbox) -> None:
+    lines = sandbox.kubeconfig.read_text().splitlines(keepends=True)
+    (tmp_path / "kubeconfig").write_text("".join(one for one in lines if "certificate-authority" not in one))
+    with pytest.raises(ClusterError) as caught:
+        connect(tmp_path / "kubeconfig").facts()
+    assert caught.value.status == 0
+    assert "certificate" in caught.value.text.lower()
+
+
+def test_a_token_that_is_not_accepted(tmp_path: Path, sandbox: Sandbox) -> None:
+    text = sandbox.kubeconfig.read_text().replace(sandbox.admin_token, "not-a-token")
+    (tmp_path / "kubeconfig").write_text(text)
+    with pytest.raises(ClusterError) as caught:
+        connect(tmp_path / "kubeconfig").facts()
+    assert caught.value.status == 401
+    assert "log in again" in caught.value.remedy
+    assert "not-a-token" not in str(caught.value)
+
+
+def test_no_object_of_the_layer_prints_a_token(harness: Harness, sandbox: Sandbox) -> None:
+    cluster = connect(sandbox.kubeconfig)
+    for one in (cluster, cluster.identity, harness.connection, harness.server):
+        assert sandbox.admin_token not in repr(one) + str(one)
+
+
+@pytest.mark.parametrize(
+    ("text", "context", "words_"),
+    [
+        (None, None, "Invalid kube-config"),
+        ("", None, "Invalid kube-config"),
+        ("{[", None, "cannot be read"),
+        ("contexts: 5", None, ""),
+        ("sandbox", "elsewhere", 'no context "elsewhere", only sandbox'),
+    ],
+)
+def test_a_kubeconfig_that_cannot_be_used(
+    tmp_path: Path, sandbox: Sandbox, text: str | None, context: str | None, words_: str
+) -> None:
+    path = tmp_path / "kubeconfig"
+    if text is not None:
+        path.write_text(sandbox.kubeconfig.read_text() if text == "sandbox" else text)
+    with pytest.raises(ClusterError) as caught:
+        connect(path, context)
+    assert caught.value.phase == "connect"
+    assert str(path) in caught.value.subject
+    assert words_ in caught.value.text
+    assert sandbox.admin_token not in str(caught.value)
+
+
+def test_service_accounts_and_all_else_come_back_after_a_namespace_was_lost(harness: Harness, space: str) -> None:
+    objects = everything(space)
+    harness.apply(objects)
+    for one in objects:
+        if one["kind"] != "Namespace":
+            key = f"{one['kind']}/{one['metadata']['name']}"
+            harness.api.request("DELETE", _path(one))
+            assert harness.find(one) is None, key
+    assert list(words(harness.apply(objects)).values()).count("created") == 7
+    assert harness.find(service_account(space))
+
+
+def _path(obj: Object) -> str:
+    from planton.cluster._resources import key_of
+
+    return key_of(obj).path
