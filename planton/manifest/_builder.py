@@ -22,10 +22,12 @@ from planton.manifest._marks import Mark, mark_line
 from planton.manifest._names import entry, is_showable, nearest
 from planton.manifest._plain import SUSPICIOUS, meaning
 from planton.manifest._scalars import Refusal, found, no_value, read_scalar
-from planton.manifest._tables import BOOL, ENUM, INT, LIST, MAP, MESSAGE, STRING, Node, Slot, places, root
+from planton.manifest._tables import BOOL, ENUM, INT, LIST, MAP, MESSAGE, STRING, Node, Slot, places, rivals_of, root
 from planton.manifest._text import Unusable
 from planton.types import Resource
 
+# Not as a class, or the type checker would ask whether the events have marks: the parsers' always do.
+_SCALAR: Any = ScalarEvent
 _STARTS = (MappingStartEvent, SequenceStartEvent)
 _ENDS = (MappingEndEvent, SequenceEndEvent)
 _END = MappingEndEvent()
@@ -225,7 +227,7 @@ class Builder:
         get, slots, base, marks = self._get, node.slots, self._base, self.draft.marks
         while True:
             key = get()
-            if type(key) is not ScalarEvent:
+            if type(key) is not _SCALAR:
                 if type(key) is MappingEndEvent:
                     return seen
                 self._odd_key(key, node.prefix[:-1])
@@ -293,7 +295,7 @@ class Builder:
             raise Refusal(_no_collection("a mapping of names to text", "{}", event))
         while type(key := self._get()) is not MappingEndEvent:
             self._count(key)
-            if type(key) is not ScalarEvent:
+            if type(key) is not _SCALAR:
                 self._odd_key(key, slot.path)
                 continue
             value = self._get()
@@ -331,7 +333,7 @@ class Builder:
                 names = "" if first.path == slot.path else f", as {_last(first.path)} and as {_last(slot.path)}"
                 text = f"is given twice{names}, first on line {mark_line(self.draft.marks, slot.canonical)}"
             else:
-                rivals = slot.field.containing_oneof.fields
+                rivals = rivals_of(slot.field)
                 above = slot.canonical[: -len(slot.name)]
                 given_as = next(one for one in given if one.canonical in {above + rival.name for rival in rivals})
                 text = f"excludes {_last(given_as.path)}, which is given as well: keep one of them"

@@ -82,8 +82,8 @@ def _python_events(text: str, base: int) -> GetEvent:
 
     def get() -> Any:
         event: Any = inner()
-        if type(event) is ScalarEvent and not event.value.isascii() and forbidden_surrogate(event.value):
-            mark = event.start_mark
+        if isinstance(event, ScalarEvent) and not event.value.isascii() and forbidden_surrogate(event.value):
+            mark: Any = event.start_mark
             raise Unusable("holds half of a surrogate pair in an escape", mark.line + base, mark.index)
         return event
 

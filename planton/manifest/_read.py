@@ -92,7 +92,7 @@ class _Reading:
                 continue
             self._number += 1
             self._collection.count_document(self._file)
-            start = event.start_mark
+            start: Any = event.start_mark
             draft = builder.document(get())
             end = get().start_mark
             if draft is None:

@@ -104,9 +104,8 @@ class Slot:
         self.blocked = self.bit
         self.scalar: Scalar | None = None
         self._node: Node | None = None
-        if field.containing_oneof is not None:
-            for rival in field.containing_oneof.fields:
-                self.blocked |= 1 << rival.index
+        for rival in rivals_of(field):
+            self.blocked |= 1 << rival.index
         if is_map(field):
             value = message_of(field).fields_by_name["value"]
             key = message_of(field).fields_by_name["key"]
@@ -194,6 +193,18 @@ def message_of(field: FieldDescriptor) -> Descriptor:
         The descriptor of the message, or of the map's entries.
     """
     return cast("Descriptor", field.message_type)
+
+
+def rivals_of(field: FieldDescriptor) -> list[FieldDescriptor]:
+    """Gives the fields of which only one can be set.
+
+    Args:
+        field: The field.
+
+    Returns:
+        The fields of its oneof, itself included; none where it is in no oneof.
+    """
+    return list(field.containing_oneof.fields) if field.containing_oneof is not None else []
 
 
 def is_map(field: FieldDescriptor) -> bool:
