@@ -33,7 +33,7 @@ def main() -> int:
         }
         print(f"bounds: {end}: " + ", ".join(f"{name} {installed[name]}" for name in SHOWN), flush=True)
         environment["PYTHONPATH"] = os.pathsep.join((str(ROOT), str(ROOT / "gen")))
-        command = [python, "-m", "pytest", "-q", "-n", "2", "-m", "not cluster and not house", "tests"]
+        command = [str(python), "-m", "pytest", "-q", "-n", "2", "-m", "not cluster and not house", "tests"]
         worst = max(worst, subprocess.run(command, cwd=ROOT, env=environment).returncode)
     return worst
 

@@ -24,8 +24,10 @@ class Api:
         Args:
             kubeconfig: The file.
         """
-        client = config.new_client_from_config(str(kubeconfig), persist_config=False)
-        self._client = DynamicClient(client, discoverer=lambda _client, _cache: None)
+        make: Any = config.new_client_from_config
+        dynamic: Any = DynamicClient
+        client = make(str(kubeconfig), persist_config=False)
+        self._client = dynamic(client, discoverer=lambda _client, _cache: None)
 
     def request(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
         """Makes a request.

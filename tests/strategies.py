@@ -13,7 +13,9 @@ names = st.from_regex(r"[a-z]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True).filter
 )
 label_values = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,20}[A-Za-z0-9])?", fullmatch=True)
 label_names = st.from_regex(r"[a-z]([a-z0-9_.-]{0,10}[a-z0-9])?", fullmatch=True)
-annotations = st.dictionaries(label_names, st.text(st.characters(exclude_categories=["Cs"]), max_size=20), max_size=3)
+annotation_maps = st.dictionaries(
+    label_names, st.text(st.characters(exclude_categories=["Cs"]), max_size=20), max_size=3
+)
 memory = st.from_regex(r"[1-9][0-9]{0,2}(Mi|Gi)", fullmatch=True)
 cpu = st.from_regex(r"[1-9][0-9]{0,3}m|[1-9]", fullmatch=True)
 disk = st.from_regex(r"[1-9][0-9]{0,3} ?(Mi|Gi|Ti)", fullmatch=True)
@@ -32,7 +34,7 @@ def metadata(draw: st.DrawFn, message: Resource) -> None:
         setattr(message.metadata, field, draw(st.just("") | values))
     message.metadata.slug = draw(st.text(st.characters(exclude_categories=["Cs"]), max_size=10))
     message.metadata.labels.update(draw(st.dictionaries(label_names, label_values, max_size=3)))
-    message.metadata.annotations.update(draw(annotations))
+    message.metadata.annotations.update(draw(annotation_maps))
     message.metadata.tags.extend(
         draw(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=5), max_size=2))
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,13 +13,14 @@ import planton
 from planton.types import Resource
 from tests.strategies import databases, operators
 
+forms: st.SearchStrategy[Literal["yaml", "json"]] = st.sampled_from(["yaml", "json"])
 either = st.one_of(operators(), databases())
 slow_ok = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @slow_ok
-@given(either, st.sampled_from(["yaml", "json"]))
-def test_dump_and_load_give_an_equal_message(message: Resource, form: str) -> None:
+@given(either, forms)
+def test_dump_and_load_give_an_equal_message(message: Resource, form: Literal["yaml", "json"]) -> None:
     (first,) = planton.loads(planton.dumps([message], format=form))
     text = planton.dumps([first], format=form)
     (second,) = planton.loads(text)

@@ -11,6 +11,7 @@ from planton.cluster.changes import Action, Change, FieldChange, PlanOptions
 from planton.cluster.mask import Scrubber
 from planton.cluster.order import Stage
 from planton.translate.contract import KubernetesObject
+from planton.types import Resource
 
 Refresh: TypeAlias = Callable[[], Sequence[KubernetesObject]]
 """Renders the set again, with the databases that the cluster has now."""
@@ -51,6 +52,7 @@ class Decisions:
         scrubber: Knows the credentials of the set.
         options: With which the plan was made.
         refresh: Renders the set again; None for a plan of plain objects.
+        messages: The set as messages; empty for a plan of plain objects.
     """
 
     steps: tuple[Step, ...]
@@ -58,6 +60,7 @@ class Decisions:
     scrubber: Scrubber
     options: PlanOptions
     refresh: Refresh | None = None
+    messages: tuple[Resource, ...] = field(default=(), repr=False)
 
 
 def change_of(

@@ -9,6 +9,7 @@ from typing import Any, Literal, NoReturn, TypeAlias
 
 from planton.cluster._connection import ClusterIdentity
 from planton.errors import Problem
+from planton.types import Resource
 
 Action: TypeAlias = Literal["created", "configured", "unchanged", "deleted", "skipped"]
 """What is done to an object, the same word in plans and in results."""
@@ -171,12 +172,14 @@ class ApplyResult:
         changes: One for each object, in the order in which they were written.
         warnings: What is worth saying of the manifests.
         effects: What the changes do beyond their objects, each once.
+        messages: Copies of the messages with `status.outputs` filled. Not printed: messages print their credentials.
     """
 
     identity: ClusterIdentity
     changes: tuple[Change, ...]
     warnings: tuple[Problem, ...] = ()
     effects: tuple[str, ...] = ()
+    messages: tuple[Resource, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def changed(self) -> bool:

@@ -26,7 +26,7 @@ from planton.cluster.inventory import Inventory, read_inventory
 from planton.cluster.mask import Scrubber
 from planton.cluster.ownership import check_set_id, with_set
 from planton.cluster.planning import effects_in, plan_set
-from planton.cluster.status import ResourceStatus, status_of
+from planton.cluster.status import ResourceStatus, status_of, with_outputs
 from planton.cluster.wait import Deadline
 from planton.errors import RefusedError
 from planton.manifest import Manifests, prepare
@@ -137,6 +137,7 @@ class Cluster:
             warnings=rendering.warnings,
             target_clusters=admission.target_clusters(messages),
             refresh=lambda: with_set(self._render_again(messages, options), options.set_id),
+            messages=messages,
         )
 
     def _render_again(self, messages: Manifests, options: PlanOptions) -> Rendering:
@@ -166,7 +167,7 @@ class Cluster:
             progress: Is told where the work has got to, by one thread at a time.
 
         Returns:
-            What was done.
+            What was done, and copies of the messages with `status.outputs` filled.
 
         Raises:
             ManifestError: The manifests cannot be used.
@@ -194,7 +195,8 @@ class Cluster:
             progress=report,
         )
         changes = tuple(applier.run(wait=wait))
-        return ApplyResult(self.identity, changes, plan.warnings, effects_in(changes))
+        filled = tuple(with_outputs(message) for message in decisions.messages)
+        return ApplyResult(self.identity, changes, plan.warnings, effects_in(changes), filled)
 
     def plan_delete(self, manifests: Iterable[Resource], *, options: DeleteOptions) -> Plan:
         """Says what a delete would do. Writes nothing.

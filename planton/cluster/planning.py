@@ -16,6 +16,7 @@ from planton.cluster.plan import plan_objects
 from planton.cluster.prune import plan_prune
 from planton.errors import Problem
 from planton.translate.contract import KubernetesObject
+from planton.types import Resource
 
 
 def plan_set(
@@ -28,6 +29,7 @@ def plan_set(
     warnings: Sequence[Problem] = (),
     target_clusters: Sequence[str] = (),
     refresh: Refresh | None = None,
+    messages: Sequence[Resource] = (),
 ) -> Plan:
     """Makes the plan for a set of objects. Writes nothing.
 
@@ -40,6 +42,7 @@ def plan_set(
         warnings: What the plan shows of the manifests.
         target_clusters: What the plan shows in its head.
         refresh: Renders the set again, with the databases that the cluster has then.
+        messages: The set as messages.
 
     Returns:
         The plan.
@@ -62,7 +65,7 @@ def plan_set(
     if options.set_id is not None:
         prunes = plan_prune(server, options.set_id, {key_of(obj) for obj in labelled}, inventory.databases)
     changes = tuple(step.change for step in (*steps, *prunes))
-    decisions = Decisions(tuple(steps), tuple(prunes), server.scrubber, options, refresh)
+    decisions = Decisions(tuple(steps), tuple(prunes), server.scrubber, options, refresh, tuple(messages))
     return Plan(
         connection.identity,
         changes,

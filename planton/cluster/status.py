@@ -97,6 +97,26 @@ class ResourceStatus:
     problems: tuple[str, ...] = ()
 
 
+def with_outputs(message: Resource) -> Resource:
+    """Fills the outputs of a message.
+
+    Args:
+        message: The message; left as it is.
+
+    Returns:
+        A copy with `status.outputs` filled.
+    """
+    copy = _copy(message)
+    fill_outputs(copy)
+    return copy
+
+
+def _copy(message: Resource) -> Resource:
+    copy = type(message)()
+    copy.CopyFrom(message)  # type: ignore[arg-type]  # The same type on both sides.
+    return copy
+
+
 def status_of(server: Server, message: Resource, messages: Sequence[Resource], inventory: Inventory) -> ResourceStatus:
     """Reads what the cluster says about one resource.
 
@@ -112,8 +132,7 @@ def status_of(server: Server, message: Resource, messages: Sequence[Resource], i
     Raises:
         ClusterError: The server refused.
     """
-    filled = type(message)()
-    filled.CopyFrom(message)  # type: ignore[arg-type]  # The same type on both sides.
+    filled = _copy(message)
     if isinstance(filled, PostgresOperatorKubernetes):
         return _operator(server, filled, inventory)
     return _database(server, filled, messages, inventory)

@@ -5,7 +5,7 @@ Only the structure and the types are checked here; what a value may be stands on
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from yaml.events import (
     MappingEndEvent,
@@ -16,9 +16,10 @@ from yaml.events import (
 )
 
 from planton.kinds import KINDS
+from planton.manifest._draft import Draft, Finding
 from planton.manifest._events import GetEvent
 from planton.manifest._limits import MAX_DEPTH, MAX_NODES, MAX_PROBLEMS
-from planton.manifest._marks import Mark, mark_line
+from planton.manifest._marks import mark_line
 from planton.manifest._names import entry, is_showable, nearest
 from planton.manifest._plain import SUSPICIOUS, meaning
 from planton.manifest._scalars import Refusal, found, no_value, read_scalar
@@ -37,48 +38,6 @@ _SURE = 0.9
 _FEW = 8
 _BLANK = {STRING: "", BOOL: False, INT: 0, ENUM: 0}
 _MERGE = "merge keys (<<) are not supported: write the fields out, or give a whole value by an alias"
-
-
-class Finding(NamedTuple):
-    """A problem of one document.
-
-    Attributes:
-        line: Line, from 1.
-        path: Field path in the manifest's spelling.
-        message: What is wrong.
-    """
-
-    line: int
-    path: str
-    message: str
-
-
-class Draft:
-    """One document as far as it could be read.
-
-    Attributes:
-        line: Line on which it begins, from 1.
-        message: The message; None when its kind is not known.
-        marks: Each field that was read, and its line, by turns.
-        findings: What is wrong.
-        failed: Usual paths of what could not be read, so that nothing else is said about it.
-        misspelt: Usual paths of fields that an unknown one probably means, so that they are not called missing.
-    """
-
-    __slots__ = ("failed", "findings", "line", "marks", "message", "misspelt")
-
-    def __init__(self, line: int) -> None:
-        """Makes an empty draft.
-
-        Args:
-            line: Line on which it begins, from 1.
-        """
-        self.line = line
-        self.message: Resource | None = None
-        self.marks: list[Mark | int] = []
-        self.findings: list[Finding] = []
-        self.failed: set[str] = set()
-        self.misspelt: set[str] = set()
 
 
 class Builder:
@@ -349,7 +308,7 @@ class Builder:
         elsewhere = [] if message is None else places(root(message.DESCRIPTOR), name)
         near = nearest(name, node.slots)
         if elsewhere:
-            text = f"is not a field of this place; it belongs into {' or '.join(elsewhere)}"
+            text = f"is not a field of this place; it belongs under {' or '.join(elsewhere)}"
         elif near:
             text = f"is not a field that planton knows; did you mean {near}?"
             self.draft.misspelt.add(node.slots[near].canonical)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from planton.errors import Origin, Problem
+from planton.manifest._draft import Finding
 from planton.manifest._limits import MAX_DOCUMENTS, MAX_PROBLEMS
 from planton.manifest._manifests import Manifests
-from planton.manifest._marks import Marks, locate
+from planton.manifest._marks import Marks, Places, upwards
 from planton.manifest._rules import MISSING, broken_rules
 from planton.manifest._subjects import subject
 from planton.manifest.checks import Complaint, check
 from planton.manifest.defaults import fill
 
 if TYPE_CHECKING:
-    from planton.manifest._builder import Draft
+    from planton.manifest._draft import Draft
     from planton.types import Resource
 
 
@@ -84,25 +86,19 @@ class Collection:
         Raises:
             Enough: There are too many problems.
         """
-        findings = draft.findings
         message = draft.message
+        found = list(draft.findings)
         if message is not None:
             fill(message)
-            places = [
-                (*locate(draft.marks, path, draft.line), text)
-                for path, text in complaints(message)
-                if not (_follows(path, draft.failed) or (text == MISSING and path in draft.misspelt))
-            ]
-            if not findings and not places:
+            wrong = complaints(message)
+            if not found and not wrong:
                 self._messages.append(message)
                 self._origins.append(Origin(file, number, draft.line))
                 self._marks.append(tuple(draft.marks))
                 return
-            found = [*((line, path, text) for path, line, text in places), *findings]
-        else:
-            found = [*findings]
+            found += _independent(wrong, draft)
         name = subject(message) if message is not None else ""
-        found.sort(key=lambda one: one[0])
+        found.sort(key=lambda one: one.line)
         self._add(Problem(text, path, Origin(file, number, line), name) for line, path, text in found)
 
     def manifests(self) -> Manifests:
@@ -123,14 +119,16 @@ def complaints(message: Resource) -> list[Complaint]:
     Returns:
         Usual paths and texts of what is wrong.
     """
-    return [*broken_rules(message), *check(message)]
+    # One message can break a rule fifty thousand times; nobody reads that.
+    return list(islice(chain(broken_rules(message), check(message)), MAX_PROBLEMS + 1))
 
 
-def _follows(path: str, failed: set[str]) -> bool:
-    """Says whether a complaint only follows from what could not be read, at, above or below that place."""
-    return any(
-        path == one
-        or (path.startswith(one) and path[len(one)] in ".[")
-        or (one.startswith(path) and one[len(path)] in ".[")
-        for one in failed
-    )
+def _independent(wrong: list[Complaint], draft: Draft) -> Iterator[Finding]:
+    """Passes over what only follows from something that could not be read, at, above or below its place."""
+    places = Places(draft.marks, draft.line)
+    below = {above for path in draft.failed for above in upwards(path)}
+    for path, text in wrong:
+        follows = path in below or any(above in draft.failed for above in upwards(path))
+        if not follows and not (text == MISSING and path in draft.misspelt):
+            spelling, line = places.find(path)
+            yield Finding(line, spelling, text)

@@ -21,7 +21,7 @@ from yaml.parser import Parser
 from yaml.reader import Reader, ReaderError
 from yaml.scanner import Scanner
 
-from planton.manifest._limits import MAX_REPLAYED
+from planton.manifest._limits import MAX_BYTES_IN_PYTHON, MAX_REPLAYED
 from planton.manifest._text import Unusable, forbidden_character, line_of
 
 CParser: Any
@@ -66,8 +66,13 @@ def yaml_events(text: str, report: Callable[[str, int], None], base: int = 1) ->
         What gives the next event. It raises yaml.YAMLError or Unusable.
 
     Raises:
-        Unusable: The text declares tags.
+        Unusable: The text declares tags, or is too large.
     """
+    if CParser is None and len(text) > MAX_BYTES_IN_PYTHON:
+        raise Unusable(
+            f"is larger than {MAX_BYTES_IN_PYTHON // 2**20} MiB, which is the limit where PyYAML lacks libyaml: "
+            "install a PyYAML that has it, or split the file"
+        )
     # libyaml compares each %TAG with all before it: a minute for a megabyte of them.
     at = 0 if text.startswith("%TAG") else text.find("\n%TAG") + 1
     if at or text.startswith("%TAG"):

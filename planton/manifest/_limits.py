@@ -8,6 +8,8 @@ from __future__ import annotations
 
 MAX_BYTES = 16 * 1024 * 1024
 """Size of one file, stream or text, in bytes (of a str: in characters)."""
+MAX_BYTES_IN_PYTHON = 1024 * 1024
+"""The same, in characters, where PyYAML was built without libyaml: its parser in Python is twenty times slower."""
 MAX_DOCUMENT = 1024 * 1024
 """Size of one document, in characters."""
 MAX_DOCUMENTS = 100_000
@@ -16,7 +18,7 @@ MAX_FILES = 100_000
 """Files and folders of one reading."""
 MAX_DEPTH = 64
 """Depth of mappings and lists inside of each other."""
-MAX_NODES = 50_000
+MAX_NODES = 20_000
 """Keys and items of one document that are not fields of a message."""
 MAX_REPLAYED = 10_000
 """Nodes of one document that come from aliases."""

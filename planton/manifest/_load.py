@@ -141,7 +141,7 @@ def violations(messages: Iterable[Resource]) -> list[Problem]:
 def _prepared(messages: Iterable[Resource]) -> tuple[Manifests, list[Problem]]:
     from planton.kinds import KINDS
     from planton.manifest._collect import complaints
-    from planton.manifest._marks import locate
+    from planton.manifest._marks import Places
     from planton.manifest._subjects import subject
     from planton.manifest.defaults import fill
 
@@ -159,7 +159,11 @@ def _prepared(messages: Iterable[Resource]) -> tuple[Manifests, list[Problem]]:
         copies.append(copy)
         marks.append(given.marks(index))
         origin = given.origin(index)
-        for path, text in complaints(copy):
-            spelling, line = locate(marks[-1], path, origin.line)
-            problems.append(Problem(text, spelling, Origin(origin.file, origin.document, line), subject(copy)))
+        wrong = complaints(copy)
+        if wrong:
+            places = Places(marks[-1], origin.line)
+            for path, text in wrong:
+                spelling, line = places.find(path)
+                where = Origin(origin.file, origin.document, line)
+                problems.append(Problem(text, spelling, where, subject(copy)))
     return Manifests(copies, given.origins, marks), problems

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 from planton.manifest._names import camel
@@ -33,31 +33,54 @@ def mark_line(marks: Marks, path: str) -> int:
     return 0
 
 
-def locate(marks: Marks, path: str, line: int) -> tuple[str, int]:
-    """Finds a field, or what is nearest above it.
+class Places:
+    """The places of one document's fields, to look up several."""
+
+    __slots__ = ("_camels", "_line", "_places")
+
+    def __init__(self, marks: Marks, line: int) -> None:
+        """Makes the table.
+
+        Args:
+            marks: The marks of the document.
+            line: Line on which the document begins.
+        """
+        self._line = line
+        self._places: dict[str, tuple[str, int]] = {}
+        self._camels = False
+        for index in range(0, len(marks), 2):
+            mark, found = marks[index], marks[index + 1]
+            slot, step = mark if isinstance(mark, tuple) else (mark, "")
+            if isinstance(slot, Slot) and isinstance(found, int):
+                self._places[slot.canonical + step] = (slot.path + step, found)
+                self._camels = self._camels or (slot.path != slot.canonical and slot.name != "api_version")
+
+    def find(self, path: str) -> tuple[str, int]:
+        """Finds a field, or what is nearest above it.
+
+        Args:
+            path: Its path in the usual spelling.
+
+        Returns:
+            Its path in the spelling of the document, and the line from 1.
+        """
+        for above in upwards(path):
+            if above in self._places:
+                spelling, line = self._places[above]
+                rest = path[len(above) :]
+                return spelling + (camel(rest) if self._camels else rest), line
+        return camel(path) if self._camels else path, self._line
+
+
+def upwards(path: str) -> Iterator[str]:
+    """Goes up a path.
 
     Args:
-        marks: The marks of the document.
-        path: Its path in the usual spelling.
-        line: Line on which the document begins.
+        path: A path.
 
-    Returns:
-        Its path in the spelling of the document, and the line from 1.
+    Yields:
+        The path, and what is above it, step by step.
     """
-    spellings = {}
-    camels = False
-    for index in range(0, len(marks), 2):
-        mark = marks[index]
-        slot, step = mark if isinstance(mark, tuple) else (mark, "")
-        if isinstance(slot, Slot):
-            spellings[slot.canonical + step] = (slot.path + step, marks[index + 1])
-            camels = camels or (slot.path != slot.canonical and slot.name != "api_version")
-    above = path
-    while above:
-        if above in spellings:
-            spelling, found = spellings[above]
-            line = found if isinstance(found, int) else line
-            rest = path[len(above) :]
-            return spelling + (camel(rest) if camels else rest), line
-        above = above[: max(above.rfind("."), above.rfind("["), 0)]
-    return camel(path) if camels else path, line
+    while path:
+        yield path
+        path = path[: max(path.rfind("."), path.rfind("["), 0)]

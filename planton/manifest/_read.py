@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import yaml
 from yaml.events import DocumentStartEvent, StreamEndEvent
 
-from planton.manifest._builder import Builder, Finding
+from planton.manifest._builder import Builder
 from planton.manifest._collect import Collection
+from planton.manifest._draft import Finding
 from planton.manifest._events import GetEvent, explain, yaml_events
 from planton.manifest._json import json_events, looks_like_json
 from planton.manifest._limits import MAX_DOCUMENT, MAX_RESTARTS

@@ -80,9 +80,7 @@ _NAMES_BY_FORM = {
     ),
 }
 
-_ONLY_IN_1_15_1 = frozenset(
-    "enable_crd_validation enable_ebs_gp3_migration enable_ebs_gp3_migration_max_size".split()
-)
+_ONLY_IN_1_15_1 = frozenset("enable_crd_validation enable_ebs_gp3_migration enable_ebs_gp3_migration_max_size".split())
 _ONLY_IN_2_0_1 = frozenset(
     (
         "enable_maintenance_windows enable_master_node_port enable_master_pooler_node_port "

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
 
-from planton.cluster import ApplyResult, Plan, PlanOptions
+from planton.cluster import ApplyResult, Plan, PlanOptions, ProgressEvent
 from planton.cluster._connection import Connection, open_connection
 from planton.cluster._resources import POSTGRESQL, key_of
 from planton.cluster._server import Server
@@ -42,11 +42,13 @@ class Harness:
         check_set_id(chosen.set_id)
         return plan_set(self.connection, objects, self.inventory(), chosen)
 
-    def carry_out(self, plan: Plan, *, seconds: float = 10.0) -> list[Change]:
+    def carry_out(
+        self, plan: Plan, *, progress: Callable[[ProgressEvent], None] = lambda event: None, wait: bool = False
+    ) -> list[Change]:
         decisions: Decisions = plan._sealed.content
         server = Server(self.connection, "apply", decisions.scrubber)
-        applier = Applier(server, decisions, copies=list, deadline=Deadline(seconds), progress=lambda event: None)
-        return applier.run(wait=False)
+        applier = Applier(server, decisions, copies=list, deadline=Deadline(10.0), progress=progress)
+        return applier.run(wait=wait)
 
     def apply(self, objects: Iterable[Object], **options: Any) -> list[Change]:
         return self.carry_out(self.plan(objects, **options))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from planton.cluster import connect
+from planton.cluster import ProgressEvent, connect
 from planton.cluster._connection import open_connection
 from planton.errors import ClusterError, RefusedError
 from sandbox import Sandbox
@@ -170,11 +172,15 @@ def test_an_unknown_field_is_an_error_at_once(harness: Harness, space: str) -> N
 def test_an_apply_survives_a_restart_of_the_api_server(harness: Harness, sandbox: Sandbox, space: str) -> None:
     objects = [namespace(space), *(config_map(space, f"many-{number}") for number in range(120))]
     plan = harness.plan(objects)
-    began = threading.Event()
-    restart = threading.Thread(target=lambda: began.wait() and sandbox.restart_api_server())
-    restart.start()
-    began.set()
-    changes = harness.carry_out(plan)
+    restart = threading.Thread(target=sandbox.restart_api_server)
+
+    def kill_it_halfway(event: ProgressEvent) -> None:
+        if (event.phase, event.done) == ("configuration", 30):
+            restart.start()
+            while _answers(sandbox):
+                time.sleep(0.01)
+
+    changes = harness.carry_out(plan, progress=kill_it_halfway)
     restart.join()
     assert set(words(changes).values()) == {"created"}
     assert not harness.plan(objects).changed
@@ -250,6 +256,13 @@ def test_service_accounts_and_all_else_come_back_after_a_namespace_was_lost(harn
             assert harness.find(one) is None, key
     assert list(words(harness.apply(objects)).values()).count("created") == 7
     assert harness.find(service_account(space))
+
+
+def _answers(sandbox: Sandbox) -> bool:
+    with contextlib.suppress(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", int(sandbox.url.rpartition(":")[2]))).close()
+        return True
+    return False
 
 
 def _path(obj: Object) -> str:

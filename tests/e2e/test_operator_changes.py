@@ -21,8 +21,14 @@ def sandbox() -> Iterator[Sandbox]:
         yield started
 
 
-def endpoint_is(api: Api, name: str, endpoint: str) -> bool:
-    return bool(as_values(container_env(api, name)).get("AWS_ENDPOINT") == endpoint)
+def wait_for_account(api: Api, account: str) -> None:
+    endpoint = f"https://{account}.r2.cloudflarestorage.com"
+    for name in NAMES:
+
+        def has_endpoint(name: str = name) -> bool:
+            return bool(as_values(container_env(api, name)).get("AWS_ENDPOINT") == endpoint)
+
+        eventually(has_endpoint, f"{endpoint} in the pods of {name}", 120)
 
 
 def test_another_account_reaches_every_database(sandbox: Sandbox) -> None:
@@ -30,14 +36,8 @@ def test_another_account_reaches_every_database(sandbox: Sandbox) -> None:
     for operator, account in (("operator-full", "your-account-id"), ("operator-basic", "abc123")):
         done = planton(sandbox, "apply", *files(operator, *DATABASES))
         assert done.returncode == 0, done.stdout + done.stderr
-        for name in NAMES:
-            endpoint = f"https://{account}.r2.cloudflarestorage.com"
-            eventually(
-                lambda name=name, endpoint=endpoint: endpoint_is(api, name, endpoint), f"{endpoint} in {name}", 120
-            )  # type: ignore[misc]
+        wait_for_account(api, account)
     # The operator's manifest alone is enough: databases follow without being applied again.
     done = planton(sandbox, "apply", *files("operator-full"))
     assert done.returncode == 0, done.stdout + done.stderr
-    for name in NAMES:
-        endpoint = "https://your-account-id.r2.cloudflarestorage.com"
-        eventually(lambda name=name, endpoint=endpoint: endpoint_is(api, name, endpoint), f"{endpoint} in {name}", 120)  # type: ignore[misc]
+    wait_for_account(api, "your-account-id")

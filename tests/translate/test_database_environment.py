@@ -25,7 +25,7 @@ def env_of(text: str, name: str = "db-orders") -> list[dict[str, str]]:
 
 
 def is_cluster(item: KubernetesObject, name: str) -> bool:
-    return item["kind"] == "postgresql" and item["metadata"]["name"] == name
+    return bool(item["kind"] == "postgresql" and item["metadata"]["name"] == name)
 
 
 # operator, backup_config of the database -> its environment

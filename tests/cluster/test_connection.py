@@ -1,0 +1,259 @@
+"""Answers that a real API server cannot be made to give when it suits a test, by a server that says what it is told."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from planton.cluster._connection import ApiError, Connection, apply_patch, delete, get, merge_patch, open_connection
+from planton.cluster._resources import CONFIG_MAP, Key
+from planton.cluster._server import Server
+
+SENTINEL = "sentinel-credential"
+Answer = tuple[int, dict[str, str], Any]
+
+
+class Script:
+    """What the server says next, and what it was asked."""
+
+    def __init__(self) -> None:
+        self.answers: list[Answer | None] = []
+        self.asked: list[tuple[str, str, str]] = []
+        self.bodies: list[Any] = []
+        self.pauses: list[float] = []
+        self.connection: Connection
+
+
+def status(code: int, reason: str, message: str, **details: Any) -> Answer:
+    return code, {}, {"kind": "Status", "code": code, "reason": reason, "message": message, "details": details}
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Iterator[Script]:
+    made = Script()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = self.rfile.read(length)
+            made.bodies.append(json.loads(body) if body else None)
+            made.asked.append((self.command, self.path, self.headers.get("Content-Type") or ""))
+            answer = made.answers.pop(0)
+            if answer is None:
+                # A reset, not an orderly end.
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.connection.close()
+                self.close_connection = True
+                return
+            code, headers, content = answer
+            text = content if isinstance(content, bytes) else json.dumps(content).encode()
+            self.send_response(code)
+            for name, value in {"Content-Type": "application/json", **headers}.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        do_PATCH = do_GET
+        do_DELETE = do_GET
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "here",
+        "clusters": [{"name": "here", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}],
+        "users": [{"name": "me", "user": {"token": SENTINEL}}],
+        "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}],
+    }
+    path = tmp_path / "kubeconfig"
+    path.write_text(json.dumps(config))
+    made.connection = open_connection(path, None)
+    made.connection._sleep = made.pauses.append
+    yield made
+    server.shutdown()
+    server.server_close()
+
+
+KEY = Key(CONFIG_MAP, "space", "settings")
+GOOD: Answer = (200, {}, {"metadata": {"name": "settings"}})
+REQUESTS = {
+    "get": get(KEY.path),
+    "apply": apply_patch(KEY.path, {}, manager="planton", force=False, dry_run=False),
+    "merge": merge_patch(KEY.path, {}, manager="planton"),
+    "delete": delete(KEY.path, uid="1", resource_version="2"),
+}
+
+
+def send(script: Script, name: str = "get") -> tuple[int, Any]:
+    return script.connection.send(REQUESTS[name], subject=KEY.subject, phase="test", scrub=str)
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+@pytest.mark.parametrize(
+    "passing",
+    [
+        status(429, "TooManyRequests", "slow down"),
+        (503, {"Content-Type": "text/html"}, b"<h1>no upstream</h1>"),
+        (502, {}, b""),
+        status(504, "Timeout", "etcd"),
+        status(500, "InternalError", "etcdserver: leader changed"),
+        status(500, "ServerTimeout", "try again later"),
+        status(500, "InternalError", "busy", retryAfterSeconds=1),
+        None,
+    ],
+    ids=["429", "503", "502", "504", "etcd", "servertimeout", "retryafter", "reset"],
+)
+def test_what_passes_is_tried_again(script: Script, name: str, passing: Answer | None) -> None:
+    script.answers = [GOOD, passing, passing, GOOD]
+    send(script)
+    assert send(script, name) == (200, GOOD[2])
+    assert len(script.asked) == 4
+    assert len(script.pauses) == 2
+
+
+@pytest.mark.parametrize(
+    "final",
+    [
+        status(500, "InternalError", ".data: unknown field"),
+        status(400, "BadRequest", "no"),
+        status(401, "Unauthorized", "no"),
+        status(403, "Forbidden", "no"),
+        status(404, "NotFound", "no"),
+        status(409, "Conflict", "no"),
+        status(422, "Invalid", "no"),
+        (200, {}, b"<html>a login page</html>"),
+    ],
+)
+def test_what_does_not_pass_is_raised_at_once(script: Script, final: Answer) -> None:
+    script.answers = [final]
+    with pytest.raises(ApiError) as caught:
+        send(script, "apply")
+    assert caught.value.status == (final[0] if final[0] != 200 else 0)
+    assert len(script.asked) == 1
+    assert script.pauses == []
+
+
+def test_the_server_says_how_long_to_wait(script: Script) -> None:
+    script.answers = [
+        (429, {"Retry-After": "3"}, b""),
+        (503, {"Retry-After": "4000"}, b""),
+        (429, {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, b""),
+        GOOD,
+    ]
+    send(script)
+    assert script.pauses == [3.0, 10.0, 0.8]
+
+
+def test_attempts_end(script: Script) -> None:
+    script.answers = [GOOD, *[status(503, "ServiceUnavailable", "down")] * 7]
+    send(script)
+    with pytest.raises(ApiError) as caught:
+        send(script)
+    assert (caught.value.status, caught.value.reason) == (503, "ServiceUnavailable")
+    assert len(script.asked) == 8
+    assert sum(script.pauses) < 15
+
+
+def test_a_server_that_never_answered_is_not_waited_for_as_long(script: Script) -> None:
+    script.answers = [None, None, None]
+    with pytest.raises(ApiError) as caught:
+        send(script)
+    assert caught.value.reason == "NoConnection"
+    assert len(script.asked) == 2
+
+
+def test_an_error_holds_neither_headers_nor_body_nor_the_error_of_the_client(script: Script) -> None:
+    script.answers = [(403, {"Set-Cookie": SENTINEL}, {"message": "no", "reason": "Forbidden", "more": SENTINEL})]
+    with pytest.raises(ApiError) as caught:
+        send(script)
+    error = caught.value
+    assert error.__cause__ is None
+    assert error.__context__ is None
+    assert SENTINEL not in f"{error!r}{error}{vars(error)!r}"
+    assert error.text == "no"
+
+
+def test_texts_are_scrubbed_down_to_the_causes(script: Script) -> None:
+    causes = [{"reason": "FieldValueInvalid", "message": f"bad {SENTINEL}", "field": f"a[{SENTINEL}]"}]
+    script.answers = [status(422, "Invalid", f"bad {SENTINEL}", causes=causes)]
+    with pytest.raises(ApiError) as caught:
+        script.connection.send(
+            REQUESTS["get"], subject="", phase="", scrub=lambda text: text.replace(SENTINEL, "<hidden>")
+        )
+    assert SENTINEL not in f"{caught.value.text}{caught.value.causes}"
+
+
+def test_requests_are_what_an_api_server_expects(script: Script) -> None:
+    script.answers = [GOOD, GOOD, GOOD]
+    body = {"data": {"a": "1"}}
+    for request in (
+        apply_patch(KEY.path, body, manager="planton", force=True, dry_run=True),
+        merge_patch(KEY.path, {"data": {"a": None}}, manager="planton"),
+        delete(KEY.path, uid="u", resource_version="7"),
+    ):
+        script.connection.send(request, subject="", phase="", scrub=str)
+    path = "/api/v1/namespaces/space/configmaps/settings"
+    assert script.asked == [
+        ("PATCH", f"{path}?fieldManager=planton&force=true&dryRun=All", "application/apply-patch+yaml"),
+        ("PATCH", f"{path}?fieldManager=planton", "application/merge-patch+json"),
+        ("DELETE", path, "application/json"),
+    ]
+    assert script.bodies[:2] == [body, {"data": {"a": None}}]
+    assert script.bodies[2]["preconditions"] == {"uid": "u", "resourceVersion": "7"}
+    assert script.bodies[2]["propagationPolicy"] == "Background"
+
+
+def page(*names: str, token: str = "") -> Answer:
+    items = [{"metadata": {"name": name, "namespace": "space"}} for name in names]
+    return 200, {}, {"metadata": {"continue": token}, "items": items}
+
+
+def test_lists_come_in_pages(script: Script) -> None:
+    script.answers = [page("a", "b", token="t1"), page("c")]
+    found = Server(script.connection, "test").list(CONFIG_MAP, labels="x=y")
+    assert [one["metadata"]["name"] for one in found or ()] == ["a", "b", "c"]
+    assert all((one["apiVersion"], one["kind"]) == ("v1", "ConfigMap") for one in found or ())
+    assert [path for _, path, _ in script.asked] == [
+        "/api/v1/configmaps?limit=500&labelSelector=x%3Dy",
+        "/api/v1/configmaps?limit=500&continue=t1&labelSelector=x%3Dy",
+    ]
+
+
+def test_a_list_that_became_too_old_is_begun_again(script: Script) -> None:
+    script.answers = [page("a", token="1"), status(410, "Expired", "too old"), page("a", token="1"), page("b")]
+    found = Server(script.connection, "test").list(CONFIG_MAP)
+    assert [one["metadata"]["name"] for one in found or ()] == ["a", "b"]
+
+
+def test_only_404_is_absent(script: Script) -> None:
+    server = Server(script.connection, "test")
+    script.answers = [status(404, "NotFound", "no"), status(404, "NotFound", "no")]
+    assert server.get(KEY) is None
+    assert server.list(CONFIG_MAP) is None
+    script.answers = [status(403, "Forbidden", "no"), status(403, "Forbidden", "no")]
+    with pytest.raises(ApiError):
+        server.get(KEY)
+    with pytest.raises(ApiError):
+        server.list(CONFIG_MAP)
+
+
+def test_a_deletion_of_what_is_gone_is_no_failure(script: Script) -> None:
+    server = Server(script.connection, "test")
+    script.answers = [GOOD, status(404, "NotFound", "no")]
+    assert server.delete(KEY, uid="1")
+    assert not server.delete(KEY, uid="1")
