@@ -14,9 +14,11 @@ below; each is imported when it is first used, so that `import planton` costs no
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # The name is what type checkers go by; importing typing would cost every start 4 ms.
 if TYPE_CHECKING:
+    from typing import Any
+
     from planton.cluster import Cluster, connect
     from planton.errors import ConflictError, ManifestError, PlantonError, RefusedError, WaitError
     from planton.manifest import Manifests, dump, dumps, load, loads

@@ -202,6 +202,6 @@ class WaitError(ClusterError):
             f"not ready after {seconds:g} s:\n" + "\n".join(f"  {line}" for line in self.pending),
             phase="wait",
             reason="Timeout",
-            remedy="What was applied stays. Look into the above, then run the same command again.",
+            remedy="What was done stays. Look into the above, then run the same command again.",
             changes=changes,
         )

@@ -17,6 +17,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 done or nothing to do; 1 bad input, refused or failed; 2 for `plan` with changes and
         `env --live` with differences; 130 after Ctrl-C, 143 after SIGTERM, 141 when the output is not read any more.
     """
-    from planton.cli._main import run
+    try:
+        # Here, so that Ctrl-C while it is imported ends as quietly as at any other time.
+        from planton.cli._main import run
 
-    return run(argv)
+        return run(argv)
+    except KeyboardInterrupt:
+        return 130

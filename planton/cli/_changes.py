@@ -20,8 +20,10 @@ _STYLES = {
     "skipped": ("cyan",),
 }
 _WORD = max(map(len, ACTIONS))
-_LONGEST_VALUE = 160
+_LONGEST_VALUE = 120
 """Characters of a value in a diff line; `-o json` has all of it."""
+_CONTEXT = 20
+"""Characters before the first difference of two long values."""
 
 
 def show_changes(changes: Iterable[Change], console: Console, *, unchanged: bool) -> None:
@@ -48,17 +50,23 @@ def show_changes(changes: Iterable[Change], console: Console, *, unchanged: bool
 
 
 def _diff_line(field: FieldChange) -> str:
-    path = printable(field.path)
-    if field.before is None:
-        return f"+ {path}: {_shown(field.after)}"
-    if field.after is None:
-        return f"- {path}: {_shown(field.before)}"
-    return f"~ {path}: {_shown(field.before)} -> {_shown(field.after)}"
+    path, before, after = printable(field.path), field.before, field.after
+    if before is None:
+        return f"+ {path}: {_shown(after or '')}"
+    if after is None:
+        return f"- {path}: {_shown(before)}"
+    # Of two long values that begin alike, what they begin with says nothing.
+    is_long = max(len(before), len(after)) > _LONGEST_VALUE
+    pairs = enumerate(zip(before, after, strict=False))
+    alike = next((index for index, (one, other) in pairs if one != other), 0) if is_long else 0
+    return f"~ {path}: {_shown(before, alike)} -> {_shown(after, alike)}"
 
 
-def _shown(value: str | None) -> str:
-    text = printable((value or "").replace("\n", "\\n"))
-    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}... ({len(text)} characters)"
+def _shown(value: str, alike: int = 0) -> str:
+    start = max(alike - _CONTEXT, 0) if alike > 2 * _CONTEXT else 0
+    text = value[start : start + _LONGEST_VALUE]
+    head, tail = "..." if start else "", "..." if start + len(text) < len(value) else ""
+    return f"{head}{printable(text).replace(chr(10), chr(92) + 'n')}{tail}"
 
 
 def counts(changes: Iterable[Change]) -> dict[str, int]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from planton.translate.environment import Variable
     from planton.translate.existing import ExistingDatabase
 
+_WIDE = 140
+"""Columns from which on values as they are written and as they resolve stand side by side."""
 _MARKS = {"missing": ("red",), "different": ("red",), "extra": ("yellow",), "same": ("green",), "not set": ("dim",)}
 
 
@@ -161,23 +163,27 @@ def show(found: Found, output: str, console: Console) -> None:
     if not found.variables and not found.compared:
         console.out("No backup variable at all.")
         return
+    # A name and two long values do not stand side by side on most terminals.
+    stacked = console.width is not None and console.width < _WIDE
     headings = ("NAME", "VALUE", "RESOLVES TO", "SOURCE")
     if found.compared is None:
-        show_table(console, headings, [_row(one) for one in found.variables])
+        show_table(console, headings, [_row(one, stacked) for one in found.variables])
         return
-    rows = [(*_row(one.variable), _live_cell(one)) for one in found.compared]
+    rows = [(*_row(one.variable, stacked), _live_cell(one)) for one in found.compared]
     styles = [_MARKS[one.state] for one in found.compared]
-    show_table(console, (*headings, "IN THE PODS"), rows, styles=styles)
+    show_table(console, (*headings, "LIVE"), rows, styles=styles)
     console.out("")
     differences = sum(one.differs for one in found.compared)
     if differences:
-        console.out(console.paint(f"{counted(differences, 'difference')} between what should be and the pods.", "bold"))
+        console.out(
+            console.paint(f"{counted(differences, 'difference')}: the StatefulSet is not as it should be.", "bold")
+        )
         console.plain(
             "The operator takes a change up within its resync period (30 minutes), or when it restarts; "
             "a change in the manifests needs `planton apply`."
         )
     else:
-        console.out("The pods are as they should be.")
+        console.out("No difference: the StatefulSet is as it should be.")
 
 
 def _backups(found: Found) -> str:
@@ -188,9 +194,13 @@ def _backups(found: Found) -> str:
     return "off" if found.is_complete or prefix == "" else "as the operator says"
 
 
-def _row(variable: Variable) -> tuple[str, str, str, str]:
-    resolved = variable.resolved if variable.resolved != variable.value else ""
-    return variable.name, _value(variable), resolved or "", variable.source
+def _row(variable: Variable, stacked: bool) -> tuple[str, str, str, str]:
+    value, resolved = _value(variable), variable.resolved or ""
+    if resolved == (variable.value or ""):
+        return variable.name, value, "", variable.source
+    if stacked:
+        return variable.name, f"{resolved}\nfrom {value}", "", variable.source
+    return variable.name, value, resolved, variable.source
 
 
 def _value(one: Variable | Entry) -> str:

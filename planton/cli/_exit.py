@@ -118,13 +118,13 @@ def report(error: BaseException, console: Console) -> int:
         console.plain(rest)
         return ERROR
     if isinstance(error, OSError) and error.filename is not None:
-        console.error(f"{os.fspath(error.filename)!s}: {error.strerror or type(error).__name__}")
+        console.error(f"{error.filename}: {error.strerror or type(error).__name__}")
         return ERROR
     return _report_bug(error, console)
 
 
 def _report_bug(error: BaseException, console: Console) -> int:
-    place = next(reversed([*_places(error.__traceback__)]), "no place known")
+    *_, place = ("no place known", *_places(error.__traceback__))
     console.error(f"this is a bug in planton: {type(error).__name__} at {place}")
     if os.environ.get(DEBUG_VARIABLE) == "1":
         console.plain("\n".join(_trace(error)))

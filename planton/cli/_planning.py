@@ -89,8 +89,8 @@ def carried_out(
         changed = counted(sum(change.action not in ("unchanged", "skipped") for change in done), "change")
         raise _stopped(
             stop,
-            f"in phase {progress.phase or 'read'}, after {changed}. What was done stays; the same command goes on "
-            "from there",
+            f"in phase {progress.phase or 'read'}, after at least {changed}. What was done stays; the same command "
+            "goes on from there",
         ) from None
 
 
@@ -128,6 +128,8 @@ def show_cluster(plan: Plan, arguments: argparse.Namespace, console: Console) ->
     )
     show_head(facts, console)
     console.out("")
+    # Whoever reads a pipe sees it before the work begins; and if nobody does, it does not begin.
+    console.flush()
 
 
 def show_result(

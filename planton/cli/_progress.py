@@ -33,6 +33,7 @@ class Progress:
         self._ticker: threading.Thread | None = None
         self._line = ""
         self._phase = ""
+        self._done = 0
         self._since = time.monotonic()
         self._written: set[str] = set()
 
@@ -58,13 +59,15 @@ class Progress:
         Args:
             event: Where the work has got to.
         """
-        number = f" {event.done}/{event.total}" if event.total else ""
         with self._lock:
             if event.phase not in _READING:
                 self._written.add(event.subject)
             if event.phase != self._phase:
-                self._since = time.monotonic()
+                self._since, self._done = time.monotonic(), 0
             self._phase = event.phase
+            # Threads report in any order; what is done stays done.
+            self._done = max(self._done, event.done)
+            number = f" {self._done}/{event.total}" if event.total else ""
             self._line = f"{event.phase}{number} {event.subject}".rstrip()
             self._show()
 

@@ -9,7 +9,7 @@ from planton.cli._output import Console, printable
 
 _GAP = "  "
 _NARROWEST = 12
-"""Columns are not made narrower than this; a terminal with less room than that gets long lines."""
+"""Columns are not made narrower than this; a terminal with less room gets long lines."""
 
 
 def show_table(
@@ -59,13 +59,13 @@ def show_table(
 
 
 def _fit(natural: list[int], room: int | None) -> list[int]:
-    """Takes from the widest column until the table fits."""
+    """Takes from the widest column until the table fits; from the first one, which names the row, never."""
     widths = list(natural)
     if room is None:
         return widths
     while sum(widths) + len(_GAP) * (len(widths) - 1) > room:
-        widest = max(range(len(widths)), key=lambda index: widths[index])
-        if widths[widest] <= _NARROWEST:
+        widest = max(range(1, len(widths)), key=lambda index: widths[index], default=0)
+        if widest == 0 or widths[widest] <= _NARROWEST:
             break
         widths[widest] -= 1
     return widths

@@ -147,8 +147,12 @@ def _preview(
     plan = planned(lambda progress: cluster.plan_delete(manifests, options=everything), console)
     show_cluster(plan, arguments, console)
     show_result(plan, plan, arguments, console, word="If all were named", complete=False)
-    words = [f"--yes-delete {name}" for name in everything.databases] or ["--yes-delete-operator"]
+    names = [one.metadata.name for one in databases]
+    words = [
+        f"--yes-delete {name if names.count(name) == 1 else word}"
+        for name, word in zip(names, everything.databases, strict=True)
+    ]
     console.error("nothing was named, so nothing was deleted")
-    console.plain(f"Name each database that shall go: {' '.join(words)}")
+    console.plain(f"Name each that shall go: {' '.join(words or ['--yes-delete-operator'])}")
     console.plain("What is shown as skipped goes only by its own word; see `planton delete --help`.")
     return ERROR

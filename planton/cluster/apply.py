@@ -106,8 +106,9 @@ class Applier:
                 self._copy_secrets()
             self._write(stage.phase, mine)
             if stage is Stage.OPERATOR and operators:
+                # Databases that somebody made meanwhile; while the operator starts, and while it is waited for.
+                self._copy_secrets()
                 self._wait_for_operator(operators)
-                # A database that somebody made while the operator restarted.
                 self._copy_secrets()
         if wait:
             self._wait_for_databases()

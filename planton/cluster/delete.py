@@ -14,6 +14,7 @@ from planton.cluster._resources import (
     STATEFUL_SET,
     Key,
     ResourceType,
+    key_of,
 )
 from planton.cluster._server import Server, in_parallel, results
 from planton.cluster._steps import Step, change_of
@@ -145,17 +146,17 @@ class Deleter:
 
 
 def _pending(server: Server, target: Target) -> list[Pending]:
-    pending = []
-    for resource, name in ((POSTGRESQL, target.name), (STATEFUL_SET, target.name), (SERVICE, target.name)):
-        key = Key(resource, target.namespace, name)
-        obj = server.get(key)
-        # With a deletionTimestamp it has been deleted, and only waits for the cluster's garbage collector.
-        if obj is not None and (resource is POSTGRESQL or not obj["metadata"].get("deletionTimestamp")):
-            pending.append(Pending(f"{key.subject}: the operator has not removed it yet"))
-    pods = server.list(POD, target.namespace, labels=f"{CLUSTER_LABEL}={target.name}", metadata_only=True) or ()
-    if pods:
-        pending.append(Pending(f"pods of {target.name} in namespace {target.namespace}: {len(pods)} still there"))
-    return pending
+    if server.get(target.key) is not None:
+        return [Pending(f"{target.key.subject}: the operator has not let go of it yet")]
+    labels = f"{CLUSTER_LABEL}={target.name}"
+    left = [
+        obj
+        for resource in (STATEFUL_SET, SERVICE, POD)
+        for obj in server.list(resource, target.namespace, labels=labels, metadata_only=True) or ()
+        # What has been deleted only waits for the cluster's garbage collector; a pod takes its time to stop.
+        if resource is POD or not obj["metadata"].get("deletionTimestamp")
+    ]
+    return [Pending(f"{key_of(obj).subject}: the operator has not removed it yet") for obj in left]
 
 
 def contents(server: Server, namespace: str, settings: dict[str, str]) -> list[str]:

@@ -250,10 +250,14 @@ def _leftover_steps(
     steps = []
     if target.live is None:
         orphan = Key(STATEFUL_SET, target.namespace, target.name)
-        if server.get(orphan) is not None:
-            reason = "left over from a deletion without operator: its pods still run. Delete it by hand first"
+        found = server.get(orphan)
+        if found is not None and not found["metadata"].get("deletionTimestamp"):
+            reason = (
+                "still there: the operator is cleaning up, or the database was deleted while none ran. "
+                "Wait, or delete it by hand"
+            )
             if options.volumes:
-                raise RefusedError([f"{orphan.subject}: {reason}; until then its volumes are in use"])
+                raise RefusedError([f"{orphan.subject} is {reason}; until then the volumes are in use"])
             steps.append(_step(orphan, None, goes=False, reason=reason))
     labels = f"{CLUSTER_LABEL}={target.name}"
     for claim in server.list(VOLUME_CLAIM, target.namespace, labels=labels) or ():

@@ -57,7 +57,7 @@ def _walk(
     entry: str,
     scrubber: Scrubber,
 ) -> Iterator[FieldChange]:
-    if before == after and type(before) is type(after):
+    if before == after:
         return
     maps = [one for one in (before, after) if isinstance(one, Mapping) and one]
     lists = [one for one in (before, after) if isinstance(one, list) and one]

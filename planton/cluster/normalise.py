@@ -29,6 +29,12 @@ ABSENT: Final = Absent()
 
 # Maps of names of the user's: their entries are kept as they are, the empty ones too.
 _FREE_MAPS = frozenset({"data", "binaryData", "labels", "annotations", "matchLabels"})
+# Defaults of the server within what is owned as a whole.
+_FILLED_IN: Mapping[str, frozenset[str]] = {
+    "fieldRef": frozenset({"apiVersion"}),
+    "resourceFieldRef": frozenset({"divisor"}),
+    "subjects": frozenset({"apiGroup"}),
+}
 _QUANTITY_MAPS = frozenset({"limits", "requests", "hard", "capacity"})
 _QUANTITY_FIELDS = frozenset({"sizeLimit"})
 
@@ -78,9 +84,12 @@ def same(desired: Any, live: Any, path: Sequence[str], *, typed: bool) -> bool:
 def _same_map(desired: Mapping[str, Any], live: Any, path: Sequence[str], *, typed: bool) -> bool:
     if live is ABSENT:
         return typed and not desired
-    if not isinstance(live, Mapping) or (not typed and set(live) != set(desired)):
+    if not isinstance(live, Mapping):
         return False
-    # In a typed object the server fills in defaults, so it may have more than was sent.
+    # What is compared here is owned as a whole, so what was not sent is a difference, unless the server filled it in.
+    filled_in = _FILLED_IN.get(path[-1] if path else "", frozenset()) if typed else frozenset()
+    if set(live) - set(desired) - filled_in:
+        return False
     return all(same(value, live.get(key, ABSENT), (*path, key), typed=typed) for key, value in desired.items())
 
 

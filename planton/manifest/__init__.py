@@ -3,7 +3,7 @@
     manifests = load("manifests/")           # or a file, "-", an open stream, several paths
     text = dumps(manifests, redact=True)
 
-`prepare` and `violations` fill and check messages made in Python. docs/manifests.md says what is accepted.
+`prepare` and `violations` fill and check messages made in Python.
 """
 
 from __future__ import annotations

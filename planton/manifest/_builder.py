@@ -317,7 +317,7 @@ class Builder:
             fields = list(dict.fromkeys(_last(slot.canonical) for slot in node.slots.values()))
             if len(fields) <= _FEW:
                 text += f"; here are {', '.join(fields)}"
-        if elsewhere or near or is_showable(name):
+        if elsewhere or is_showable(name):
             self._find(line, node.prefix + name, text)
         else:
             self._find(line, above, f"has a key that {text}; it is not shown, since it can be a credential")

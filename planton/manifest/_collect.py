@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from planton.errors import Origin, Problem
@@ -88,7 +88,7 @@ class Collection:
         """
         message = draft.message
         found = list(draft.findings)
-        if message is not None:
+        if message is not None and draft.is_whole:
             fill(message)
             wrong = complaints(message)
             if not found and not wrong:
@@ -119,8 +119,14 @@ def complaints(message: Resource) -> list[Complaint]:
     Returns:
         Usual paths and texts of what is wrong.
     """
-    # One message can break a rule fifty thousand times; nobody reads that.
-    return list(islice(chain(broken_rules(message), check(message)), MAX_PROBLEMS + 1))
+    # One message can break a rule twenty thousand times; nobody reads that.
+    found = list(islice(broken_rules(message), MAX_PROBLEMS + 1))
+    further = check(message)
+    if found and further:
+        # Of a value that breaks the rule of its field, nothing else is said.
+        places = {path for path, _ in found}
+        further = [one for one in further if one[0] not in places]
+    return found + further
 
 
 def _independent(wrong: list[Complaint], draft: Draft) -> Iterator[Finding]:

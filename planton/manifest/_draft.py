@@ -32,10 +32,11 @@ class Draft:
         marks: Each field that was read, and its line, by turns.
         findings: What is wrong.
         failed: Usual paths of what could not be read, so that nothing else is said about it.
+        is_whole: False when it could not be read to its end, so that nothing is said about what is missing.
         misspelt: Usual paths of fields that an unknown one probably means, so that they are not called missing.
     """
 
-    __slots__ = ("failed", "findings", "line", "marks", "message", "misspelt")
+    __slots__ = ("failed", "findings", "is_whole", "line", "marks", "message", "misspelt")
 
     def __init__(self, line: int) -> None:
         """Makes an empty draft.
@@ -48,4 +49,5 @@ class Draft:
         self.marks: list[Mark | int] = []
         self.findings: list[Finding] = []
         self.failed: set[str] = set()
+        self.is_whole = True
         self.misspelt: set[str] = set()

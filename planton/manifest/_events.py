@@ -126,6 +126,7 @@ class _Expansion:
         self._open: list[tuple[str, int, int]] = []
         self._depth = 0
         self._replaying: list[list[int]] = []
+        self._alias: Any = None
         self._budget = MAX_REPLAYED
 
     def __call__(self) -> Any:
@@ -139,7 +140,7 @@ class _Expansion:
             frame[0] += 1
             self._budget -= 1
             if self._budget < 0:
-                mark = event.start_mark
+                mark = self._alias.start_mark
                 raise Unusable(
                     f"has aliases that repeat more than {MAX_REPLAYED} nodes in one document",
                     mark.line + self._base,
@@ -167,6 +168,7 @@ class _Expansion:
             if self._open:
                 self._kept.append(event)
             if event.anchor in self._ranges:
+                self._alias = event
                 self._replaying.append(list(self._ranges[event.anchor]))
                 return self()
             return event

@@ -7,7 +7,7 @@ request, https://etcd.io/docs/v3.6/dev-guide/limit/), so neither does a manifest
 from __future__ import annotations
 
 MAX_BYTES = 16 * 1024 * 1024
-"""Size of one file, stream or text, in bytes (of a str: in characters)."""
+"""Size of one file, stream or text, in bytes of UTF-8."""
 MAX_BYTES_IN_PYTHON = 1024 * 1024
 """The same, in characters, where PyYAML was built without libyaml: its parser in Python is twenty times slower."""
 MAX_DOCUMENT = 1024 * 1024

@@ -102,12 +102,12 @@ class _Reading:
             self.empty = False
             if end.index - start.index > MAX_DOCUMENT:
                 draft.findings.append(Finding(draft.line, "", f"is larger than {MAX_DOCUMENT // 2**20} MiB"))
-                draft.message = None
+                draft.is_whole = False
             builder.begin()
             self._collection.document(draft, self._file, self._number)
 
     def _unusable(self, error: Unusable, builder: Builder) -> None:
         self.empty = False
-        builder.draft.message = None
+        builder.draft.is_whole = False
         builder.draft.findings.append(Finding(error.line, "", error.message))
         self._collection.document(builder.draft, self._file, self._number or 1)

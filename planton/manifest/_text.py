@@ -48,18 +48,24 @@ def to_text(content: bytes | str) -> str:
         Unusable: It is too large, not UTF-8, or holds a NUL character.
     """
     if len(content) > MAX_BYTES:
-        raise Unusable(f"is larger than {MAX_BYTES // 2**20} MiB: split it into several files")
+        raise _too_large()
     text = _decoded(content) if isinstance(content, bytes) else content
     if "\0" in text:
         raise Unusable("holds a NUL character: this is not a text file, or not UTF-8", line_of(text, text.index("\0")))
     if not text.isascii() and isinstance(content, str):
         try:
-            text.encode()
+            size = len(text.encode())
         except UnicodeEncodeError as error:
             # No cause: the error holds the text.
             line = line_of(text, error.start)
             raise Unusable("is not valid Unicode: it holds half of a surrogate pair", line) from None
+        if size > MAX_BYTES:
+            raise _too_large()
     return text.removeprefix("\ufeff")
+
+
+def _too_large() -> Unusable:
+    return Unusable(f"is larger than {MAX_BYTES // 2**20} MiB: split it into several files")
 
 
 def _decoded(content: bytes) -> str:

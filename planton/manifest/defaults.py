@@ -5,6 +5,7 @@ A field that is set is never touched, also not one set to false, 0 or an empty t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -22,6 +23,13 @@ from planton.types import (
     ContainerResources,
     Resource,
 )
+
+# The forms that the rules on the fields take. A wrong amount must not spread to where nothing was given.
+_AMOUNTS = {
+    "cpu": re.compile(r"[0-9]+m|[0-9]+([.][0-9]{1,3})?", re.ASCII),
+    "memory": re.compile(r"[0-9]+([.][0-9]+)?([KMGTPE]i|[MGTPE])", re.ASCII),
+}
+_LONGEST = 24
 
 _Fill: TypeAlias = Callable[[Any], None]
 
@@ -101,17 +109,15 @@ def _resources_step(name: str, default: ContainerResources) -> _Fill:
             limited, requested = limits.HasField(item), requests.HasField(item)  # type: ignore[arg-type]
             if not limited:
                 given = getattr(requests, item)
-                setattr(limits, item, given if requested and _exceeds(given, limit) else limit)
+                raised = requested and _is_amount(item, given) and quantity.parse(given) > quantity.parse(limit)
+                setattr(limits, item, given if raised else limit)
             if not requested:
                 given = getattr(limits, item)
-                setattr(requests, item, given if limited and _exceeds(request, given) else request)
+                lowered = limited and _is_amount(item, given) and quantity.parse(given) < quantity.parse(request)
+                setattr(requests, item, given if lowered else request)
 
     return step
 
 
-def _exceeds(one: str, other: str) -> bool:
-    try:
-        return quantity.parse(one) > quantity.parse(other)
-    except ValueError:
-        # Not a quantity: the rule on its field says so.
-        return False
+def _is_amount(item: str, text: str) -> bool:
+    return len(text) <= _LONGEST and _AMOUNTS[item].fullmatch(text) is not None

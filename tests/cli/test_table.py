@@ -35,7 +35,9 @@ def test_cells_are_wrapped_and_never_cut(monkeypatch: pytest.MonkeyPatch, column
     monkeypatch.setattr(Console, "width", property(lambda self: columns))
     show_table(Console(), ("NAME", "VALUE", "NOTE"), [(*row[:2], "a note with several words") for row in ROWS])
     lines = stream.text.splitlines()
-    assert max(map(len, lines)) <= max(columns, 3 * 12 + 2 * 2)
+    # The first column keeps its width, and the others at least twelve columns each.
+    assert max(map(len, lines)) <= max(columns, len("BACKUP_SCHEDULE") + 2 * 12 + 2 * 2)
+    assert {line.split("  ")[0] for line in lines} == {"NAME", "WALG_S3_PREFIX", "BACKUP_SCHEDULE", ""}
     cells = ["NAMEVALUENOTE", *(cell for row in ROWS for cell in row), *["a note with several words"] * len(ROWS)]
     assert sorted("".join(stream.text.split())) == sorted("".join("".join(cells).split()))
 

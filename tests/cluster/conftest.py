@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from planton.cluster import ApplyResult, Plan, PlanOptions, ProgressEvent
+import planton
+from planton.cluster import ApplyResult, Plan, PlanOptions, ProgressEvent, connect
 from planton.cluster._connection import Connection, open_connection
 from planton.cluster._resources import POSTGRESQL, key_of
 from planton.cluster._server import Server
@@ -23,6 +24,7 @@ from planton.cluster.planning import plan_set
 from planton.cluster.wait import CRD_KEY, Deadline, pending_crd
 from sandbox import Sandbox
 from sandbox._api import Api
+from tests import manifests
 from tests.cluster.objects import Object
 
 
@@ -137,3 +139,63 @@ def words(result: ApplyResult | Plan | Iterable[Change]) -> dict[str, str]:
     """Gives the action for each subject."""
     changes = result.changes if isinstance(result, (ApplyResult, Plan)) else result
     return {change.subject: change.action for change in changes}
+
+
+# The operator waits for pods that never come; with its own timeouts every database would block it for ten minutes.
+SETTINGS = """
+operator_settings:
+  resource_check_interval: "1s"
+  resource_check_timeout: "1s"
+  pod_label_wait_timeout: "1s"
+  ready_wait_interval: "1s"
+  ready_wait_timeout: "1s"
+  enable_database_access: "false"
+"""
+
+
+class Installed:
+    """A sandbox with planton's operator and backups."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.cluster = connect(sandbox.kubeconfig)
+        self.harness = Harness(Api.from_kubeconfig(sandbox.kubeconfig), open_connection(sandbox.kubeconfig, None))
+        self.api = self.harness.api
+        self.operator = manifests.operator(spec=SETTINGS)
+
+    def apply(self, text: str, **options: Any) -> ApplyResult:
+        return self.cluster.apply(planton.loads(text), options=PlanOptions(**options), timeout=60.0)
+
+    def plan(self, text: str, **options: Any) -> Plan:
+        return self.cluster.plan(planton.loads(text), options=PlanOptions(**options))
+
+    def database(self, name: str) -> Object:
+        return self.api.request("GET", f"/apis/acid.zalan.do/v1/namespaces/{name}/postgresqls/db-{name}")
+
+    def until(self, probe: Callable[[], Any], *, seconds: float = 30.0) -> Any:
+        """Asks until there is a true answer."""
+        end = time.monotonic() + seconds
+        while not (answer := probe()):
+            assert time.monotonic() < end, "not in time"
+            time.sleep(0.1)
+        return answer
+
+    def environment(self, name: str) -> dict[str, Any]:
+        """Gives the environment of a database, as soon as the operator has made its StatefulSet."""
+        entries = self.until(lambda: self.cluster.live_environment(name, f"db-{name}"))
+        return {entry["name"]: entry.get("value", entry.get("valueFrom", "")) for entry in entries}
+
+
+@pytest.fixture(scope="session")
+def installed() -> Iterator[Installed]:
+    """A sandbox of its own, with the operator; tests bring databases in namespaces of their own."""
+    with Sandbox.start() as started:
+        made = Installed(started)
+        made.apply(made.operator)
+        yield made
+
+
+@pytest.fixture
+def name(space: str) -> str:
+    """A name for a database that no other test uses."""
+    return f"d{space[-6:]}"

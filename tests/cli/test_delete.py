@@ -1,0 +1,112 @@
+"""`planton delete`: nothing goes without its word."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from planton.cli import main
+from planton.cluster import Change, DeleteOptions
+from planton.errors import RefusedError
+from tests.cli.fake import FakeCluster
+from tests.manifests import database, operator
+
+GONE = (
+    Change("deleted", "acid.zalan.do/v1", "postgresql", "orders", "db-orders"),
+    Change("skipped", "v1", "Secret", "orders", "postgres.db-orders", reason="holds a password; stays"),
+)
+
+
+def test_without_a_name_it_shows_and_refuses(
+    capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifests: str
+) -> None:
+    cluster.changes = GONE
+    assert main(["delete", "-f", manifests, "--volumes"]) == 1
+    captured = capsys.readouterr()
+    assert "deleted     postgresql/orders/db-orders" in captured.out
+    assert "skipped     Secret/orders/postgres.db-orders  (holds a password; stays)" in captured.out
+    assert "Set:" not in captured.out
+    assert captured.out.splitlines()[-1].startswith(
+        "If all were named: 0 created, 0 configured, 0 unchanged, 1 deleted"
+    )
+    assert captured.err.startswith("error: nothing was named, so nothing was deleted\n")
+    assert "--yes-delete orders --yes-delete billing" in captured.err
+    assert "delete" not in cluster.asked
+    assert cluster.asked["plan_delete"]["options"] == DeleteOptions(
+        databases=("orders/orders", "billing/billing"), volumes=True
+    )
+
+
+def test_names_that_stand_twice_are_offered_with_their_namespace(
+    capsys: pytest.CaptureFixture[str], cluster: FakeCluster, tmp_path: Path
+) -> None:
+    path = tmp_path / "two.yaml"
+    labels = "labels:\n  kubernetes.project-planton.org/namespace: other"
+    path.write_text(database("orders") + database("orders", metadata=labels))
+    assert main(["delete", "-f", str(path)]) == 1
+    assert "--yes-delete orders/orders --yes-delete other/orders" in capsys.readouterr().err
+
+
+def test_an_operator_alone_is_offered_by_its_own_word(
+    capsys: pytest.CaptureFixture[str], cluster: FakeCluster, tmp_path: Path
+) -> None:
+    path = tmp_path / "operator.yaml"
+    path.write_text(operator())
+    assert main(["delete", "-f", str(path)]) == 1
+    assert "--yes-delete-operator" in capsys.readouterr().err
+    assert cluster.asked["plan_delete"]["options"] == DeleteOptions(operator=True)
+    assert "delete" not in cluster.asked
+
+
+def test_no_word_stands_for_another(cluster: FakeCluster, manifests: str) -> None:
+    words = {
+        "--volumes": "volumes",
+        "--passwords": "passwords",
+        "--storage-secret": "storage_secret",
+        "--namespace": "namespace",
+        "--without-operator": "without_operator",
+        "--yes-delete-operator": "operator",
+    }
+    for word, name in words.items():
+        assert main(["delete", "-f", manifests, "--yes-delete", "orders", word]) == 0
+        assert cluster.asked["delete"]["options"] == DeleteOptions(databases=("orders",), **{name: True})  # type: ignore[arg-type]
+
+
+def test_delete(capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifests: str) -> None:
+    cluster.changes = GONE
+    names = ["--yes-delete", "orders", "--yes-delete", "other/billing"]
+    assert main(["delete", "-f", manifests, *names, "--operator", "ns", "--cluster-id", "id", "--timeout", "60"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[-1] == "Done: 0 created, 0 configured, 0 unchanged, 1 deleted, 1 skipped"
+    assert captured.err == ""
+    expected = DeleteOptions(databases=("orders", "other/billing"), operator_namespace="ns", cluster_id="id")
+    assert cluster.asked["plan_delete"]["options"] == expected
+    assert cluster.asked["delete"] == {"options": expected, "timeout": 60.0}
+
+
+def test_for_programs(capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifests: str) -> None:
+    cluster.changes = GONE
+    assert main(["delete", "-f", manifests, "--yes-delete", "orders", "-o", "json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["complete"] is True
+    assert data["summary"]["deleted"] == 1
+    assert main(["delete", "-f", manifests, "-o", "json"]) == 1
+    assert json.loads(capsys.readouterr().out)["complete"] is False
+
+
+def test_a_refusal(capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifests: str) -> None:
+    cluster.error = RefusedError(["no operator runs"])
+    assert main(["delete", "-f", manifests, "--yes-delete", "orders"]) == 1
+    assert capsys.readouterr().err == "error: refused, nothing was written\n  no operator runs\n"
+
+
+def test_ctrl_c(capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifests: str) -> None:
+    cluster.changes = GONE
+    cluster.events = (("delete", 1, 2, "postgresql/orders/db-orders"),)
+    cluster.error = KeyboardInterrupt()
+    assert main(["delete", "-f", manifests, "--yes-delete", "orders"]) == 130
+    captured = capsys.readouterr()
+    assert "deleted     postgresql/orders/db-orders" in captured.out
+    assert "interrupted in phase delete, after at least 1 change." in captured.err

@@ -1,0 +1,260 @@
+"""`planton plan` and `planton apply`: what is asked of the cluster layer, and how its answers are shown."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import sys
+
+import pytest
+import yaml
+
+from planton.cli import main
+from planton.cluster import Change, FieldChange, PlanOptions
+from planton.errors import ClusterError, ConflictError, FieldConflict, RefusedError, WaitError
+from tests.cli.fake import CHANGES, FakeCluster
+from tests.cli.support import on_terminal
+
+OPTIONS = ["--set", "one", "--operator", "ns", "--cluster-id", "id", "--force-conflicts", "--allow-version-change"]
+DONE = "1 created, 1 configured, 1 unchanged, 0 deleted, 1 skipped"
+
+
+def test_plan(capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifests: str) -> None:
+    assert main(["plan", "-f", manifests]) == 2
+    captured = capsys.readouterr()
+    assert captured.out.splitlines() == [
+        "Server:         https://cluster.example:6443",
+        "Context:        production of /home/me/.kube/config",
+        "Target cluster: cluster-01",
+        "Set:            none, so nothing is pruned",
+        "",
+        "created     Namespace/orders",
+        "configured  ConfigMap/postgres-operator/postgres-pod-backup-config",
+        '              ~ data.BACKUP_SCHEDULE: "0 2 * * *" -> "0 3 * * *"',
+        '              + data.NEW: "x"',
+        "              - data.OLD: <hidden>",
+        "              ! pods whose environment changes restart",
+        "skipped     Namespace/shared  (exists already, not created by planton)",
+        "! everything restarts",
+        "",
+        f"Plan: {DONE}",
+    ]
+    assert captured.err.startswith("warning: PostgresKubernetes/orders: spec.backup_config.s3_prefix: ")
+    assert captured.err.count("\n") == 1
+    assert cluster.asked["plan"]["options"] == PlanOptions()
+    assert cluster.asked["plan"]["names"] == ["postgres-operator", "orders", "billing"]
+
+
+def test_all_lists_what_does_not_change(
+    capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifests: str
+) -> None:
+    main(["plan", "-f", manifests, "--all"])
+    assert "unchanged   ServiceAccount/postgres-operator/postgres-operator" in capsys.readouterr().out
+
+
+def test_nothing_to_do(capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifests: str) -> None:
+    cluster.changes = (CHANGES[2], CHANGES[3])
+    assert main(["plan", "-f", manifests]) == 0
+    assert "Nothing to do: 0 created, 0 configured, 1 unchanged" in capsys.readouterr().out
+    assert main(["apply", "-f", manifests]) == 0
+    assert "Nothing to do: 0 created, 0 configured, 1 unchanged" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", ["plan", "apply"])
+def test_options_are_passed_on(cluster: FakeCluster, manifests: str, verb: str) -> None:
+    main([verb, "-f", manifests, *OPTIONS])
+    assert cluster.asked["plan"]["options"] == PlanOptions("one", "ns", "id", True, True)
+
+
+def test_the_cluster_is_the_one_that_was_named(
+    monkeypatch: pytest.MonkeyPatch, cluster: FakeCluster, manifests: str
+) -> None:
+    asked = []
+
+    def connect(kubeconfig: str | None, context: str | None) -> FakeCluster:
+        asked.append((kubeconfig, context))
+        return cluster
+
+    monkeypatch.setattr("planton.cluster.connect", connect)
+    main(["plan", "-f", manifests])
+    main(["apply", "-f", manifests, "--kubeconfig", "file", "--context", "name"])
+    assert asked == [(None, None), ("file", "name")]
+
+
+@pytest.mark.parametrize("verb", ["plan", "apply"])
+@pytest.mark.parametrize("output", ["json", "yaml"])
+def test_for_programs(
+    capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifests: str, verb: str, output: str
+) -> None:
+    assert main([verb, "-f", manifests, "-o", output, "--set", "one"]) == (2 if verb == "plan" else 0)
+    out = capsys.readouterr().out
+    data = json.loads(out) if output == "json" else yaml.safe_load(out)
+    assert data["cluster"]["server"] == "https://cluster.example:6443"
+    assert data["cluster"]["context"] == "production"
+    assert data["targetClusters"] == ["cluster-01"]
+    assert data["set"] == "one"
+    assert data.get("complete") is (True if verb == "apply" else None)
+    assert data["changed"] is True
+    assert data["summary"] == {"created": 1, "configured": 1, "unchanged": 1, "deleted": 0, "skipped": 1}
+    assert [change["action"] for change in data["changes"]] == ["created", "configured", "unchanged", "skipped"]
+    assert data["changes"][1] == {
+        "action": "configured",
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "namespace": "postgres-operator",
+        "name": "postgres-pod-backup-config",
+        "reason": "",
+        "diff": [
+            {"path": "data.BACKUP_SCHEDULE", "before": '"0 2 * * *"', "after": '"0 3 * * *"'},
+            {"path": "data.NEW", "before": None, "after": '"x"'},
+            {"path": "data.OLD", "before": "<hidden>", "after": None},
+        ],
+        "effects": ["pods whose environment changes restart"],
+    }
+    assert data["effects"] == ["everything restarts"]
+    assert data["warnings"][0]["path"] == "spec.backup_config.s3_prefix"
+
+
+def test_long_values_show_where_they_differ(
+    capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifests: str
+) -> None:
+    before, after = (f'"{"same " * 60}{word} {"tail " * 60}"' for word in ("HERE", "THERE"))
+    cluster.changes = (Change("configured", "v1", "ConfigMap", "a", "b", diff=(FieldChange("data.x", before, after),)),)
+    main(["plan", "-f", manifests])
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "data.x" in line]
+    assert "HERE" in line
+    assert "THERE" in line
+    assert len(line) < 320
+
+
+def test_apply(capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifests: str) -> None:
+    cluster.events = (("namespaces", 1, 1, "Namespace/orders"), ("wait", 0, 0, "Deployment/x/y: not yet"))
+    assert main(["apply", "-f", manifests, "--timeout", "2m", "--wait"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[-1] == f"Done: {DONE}"
+    assert "created     Namespace/orders" in captured.out
+    assert "not yet" not in captured.out + captured.err
+    assert cluster.asked["apply"] == {"timeout": 120.0, "wait": True}
+
+
+def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch, cluster: FakeCluster, manifests: str) -> None:
+    terminal = on_terminal(monkeypatch)
+    cluster.events = (("namespaces", 1, 3, "Namespace/orders"), ("wait", 0, 0, "Deployment/x/y: not yet"))
+    assert main(["apply", "-f", manifests]) == 0
+    assert "namespaces 1/3 Namespace/orders" in terminal.text
+    assert "wait Deployment/x/y: not yet" in terminal.text
+    # The last thing that was done to the updating line is to take it away.
+    assert terminal.text.rindex("\r\x1b[K") < terminal.text.index("created")
+
+
+def test_no_progress_without_a_terminal(
+    capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifests: str
+) -> None:
+    cluster.events = (("namespaces", 1, 3, "Namespace/orders"),)
+    main(["apply", "-f", manifests])
+    captured = capsys.readouterr()
+    assert "1/3" not in captured.out + captured.err
+    assert "\r" not in captured.out + captured.err
+    assert "\x1b" not in captured.out + captured.err
+
+
+def test_a_conflict_names_both_managers_and_the_fields(
+    capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifests: str
+) -> None:
+    cluster.error = ConflictError([FieldConflict("Deployment/a/b", "kubectl-edit", ("spec.replicas", "spec.paused"))])
+    assert main(["apply", "-f", manifests]) == 1
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        "error: others own fields that planton would set",
+        '  Deployment/a/b: "kubectl-edit" owns spec.replicas, spec.paused',
+        "Nothing was written.",
+        cluster.error.remedy,
+    ]
+
+
+def test_a_refusal_gives_all_reasons(capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifests: str) -> None:
+    cluster.error = RefusedError(["one", "two\nmore of two"])
+    assert main(["apply", "-f", manifests]) == 1
+    assert capsys.readouterr().err.endswith("error: refused, nothing was written\n  one\n  two\n  more of two\n")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ClusterError(
+            "said no", subject="Secret/a/b", phase="apply", reason="Forbidden", remedy="Ask.", changes=CHANGES
+        ),
+        WaitError(["Deployment/a/b: not there"], seconds=3, changes=CHANGES),
+    ],
+    ids=["refused", "timeout"],
+)
+def test_a_failure_says_what_was_done_before(
+    capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifests: str, error: ClusterError
+) -> None:
+    cluster.error = error
+    assert main(["apply", "-f", manifests]) == 1
+    captured = capsys.readouterr()
+    assert "created     Namespace/orders" in captured.out
+    assert captured.out.splitlines()[-1] == f"Done before it ended: {DONE}"
+    assert captured.err.split("error: ")[1] == f"{error}\n"
+    assert main(["apply", "-f", manifests, "-o", "json"]) == 1
+    data = json.loads(capsys.readouterr().out)
+    assert data["complete"] is False
+    assert data["summary"]["created"] == 1
+
+
+def test_ctrl_c_says_what_was_done(capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifests: str) -> None:
+    cluster.events = (("namespaces", 1, 1, "Namespace/orders"), ("wait", 0, 0, "Namespace/shared"))
+    cluster.error = KeyboardInterrupt()
+    assert main(["apply", "-f", manifests]) == 130
+    captured = capsys.readouterr()
+    assert "created     Namespace/orders" in captured.out
+    assert "ConfigMap" not in captured.out
+    assert "Namespace/shared" not in captured.out
+    last = captured.err.splitlines()[-1]
+    assert last.startswith("interrupted in phase wait, after at least 1 change.")
+    assert "goes on" in last
+
+
+def test_ctrl_c_while_planning_wrote_nothing(
+    capsys: pytest.CaptureFixture[str],
+    cluster: FakeCluster,
+    manifests: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def plan(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cluster, "plan", plan)
+    for verb in ("plan", "apply"):
+        assert main([verb, "-f", manifests]) == 130
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err == "interrupted while planning; nothing was written.\n"
+
+
+@pytest.mark.parametrize("verb", ["plan", "apply", "status", "delete"])
+def test_bad_manifests_are_told_before_a_cluster_is_asked(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: object, verb: str
+) -> None:
+    def connect(kubeconfig: str | None, context: str | None) -> None:
+        raise AssertionError("the cluster was asked")
+
+    monkeypatch.setattr("planton.cluster.connect", connect)
+    path = f"{tmp_path}/wrong.yaml"
+    with open(path, "w") as file:
+        file.write("kind: PostgresKubernetes\n")
+    assert main([verb, "-f", path]) == 1
+    assert "apiVersion" in capsys.readouterr().err
+
+
+def test_an_apply_that_nobody_reads_does_not_begin(
+    monkeypatch: pytest.MonkeyPatch, cluster: FakeCluster, manifests: str
+) -> None:
+    class Closed(io.StringIO):
+        def flush(self) -> None:
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(sys, "stdout", Closed())
+    assert main(["apply", "-f", manifests]) == 141
+    assert "apply" not in cluster.asked

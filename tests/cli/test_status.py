@@ -1,0 +1,84 @@
+"""`planton status`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+
+import planton
+from planton.cli import main
+from planton.cluster.status import EventStatus, PodStatus, ResourceStatus
+from planton.translate.outputs import fill_outputs
+from tests.cli.fake import FakeCluster
+from tests.manifests import ACCESS_KEY, SECRET_KEY, database, operator
+
+
+@pytest.fixture
+def answered(cluster: FakeCluster) -> FakeCluster:
+    """A cluster with an operator, a database in trouble, and one that is not there."""
+    first, second, third = planton.loads(operator() + database("orders") + database("billing"))
+    for message in (first, second):
+        fill_outputs(message)
+    cluster.statuses = [
+        ResourceStatus(first, "PostgresOperatorKubernetes/postgres-operator", "postgres-operator", True, True,
+                       version="1.15.1", replicas=1, ready_replicas=1),
+        ResourceStatus(
+            second, "PostgresKubernetes/orders", "orders", True, False, reported="UpdateFailed", version="17",
+            replicas=2, ready_replicas=1,
+            pods=(PodStatus("db-orders-0", "Running", True, "master", True), PodStatus("db-orders-1", "", False)),
+            events=(EventStatus("2026-01-02T03:04:05Z", "StatefulSet/orders/db-orders", "FailedCreate", "no room", 3),),
+            differing=("WALG_S3_PREFIX",),
+            problems=("1 of 2 pods are ready",),
+        ),
+        ResourceStatus(third, "PostgresKubernetes/billing", "billing", False, False,
+                       problems=("postgresql/billing/db-billing is not there",)),
+    ]  # fmt: skip
+    return cluster
+
+
+def test_table(capsys: pytest.CaptureFixture[str], answered: FakeCluster, manifests: str) -> None:
+    assert main(["status", "-f", manifests, "--operator", "ns"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    lines = captured.out.splitlines()
+    assert lines[0] == "Server:  https://cluster.example:6443"
+    start = lines.index("")
+    assert [line.split() for line in lines[start + 1 : start + 5]] == [
+        ["RESOURCE", "NAMESPACE", "READY", "OPERATOR", "SAYS", "VERSION", "PODS"],
+        ["PostgresOperatorKubernetes/postgres-operator", "postgres-operator", "yes", "1.15.1", "1/1"],
+        ["PostgresKubernetes/orders", "orders", "no", "UpdateFailed", "17", "1/2"],
+        ["PostgresKubernetes/billing", "billing", "absent"],
+    ]
+    for text in (
+        "problem      1 of 2 pods are ready",
+        "address      db-orders.orders.svc.cluster.local",
+        "from here    kubectl port-forward -n orders service/db-orders 5432:5432",
+        "Secret/orders/postgres.db-orders.credentials.postgresql.acid.zalan.do, keys username and password",
+        "db-orders-0: Running, ready, master, to be restarted",
+        "db-orders-1: unknown, not ready",
+        "StatefulSet/orders/db-orders: FailedCreate: no room (3 times)",
+        "what to do  planton apply",
+    ):
+        assert text in captured.out
+    assert lines[-1] == "1 of 3 resources ready."
+    assert answered.asked["status"] == {"operator_namespace": "ns"}
+
+
+@pytest.mark.parametrize("output", ["json", "yaml"])
+def test_for_programs(capsys: pytest.CaptureFixture[str], answered: FakeCluster, manifests: str, output: str) -> None:
+    assert main(["status", "-f", manifests, "-o", output]) == 0
+    out = capsys.readouterr().out
+    data = json.loads(out) if output == "json" else list(yaml.safe_load_all(out))
+    assert [one["kind"] for one in data] == ["PostgresOperatorKubernetes", "PostgresKubernetes", "PostgresKubernetes"]
+    assert data[1]["status"]["outputs"]["service"] == "db-orders"
+    assert data[1]["status"]["outputs"]["password_secret"]["key"] == "password"
+    observed = data[1]["status"]["observed"]
+    assert (observed["ready"], observed["reported"], observed["readyReplicas"]) == (False, "UpdateFailed", 1)
+    assert observed["pods"][0]["restartPending"] is True
+    assert observed["events"][0]["count"] == 3
+    assert data[2]["status"] == {"observed": data[2]["status"]["observed"]}
+    assert data[0]["spec"]["backup_config"]["r2_config"]["secret_access_key"] == "********"
+    assert ACCESS_KEY not in out
+    assert SECRET_KEY not in out
