@@ -1,7 +1,7 @@
 """The generated message classes, by one door. Nothing else in this package names a `_pb2` module.
 
-The classes print credentials in `str` and `repr`: never format a message, use `planton.dumps`, which
-masks them unless it is told otherwise.
+The classes print credentials in `str` and `repr`: never format a message, use `planton.dumps`
+with `redact=True`, which masks them.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ MAX_THREADS = 8
 """Requests at a time: an API server is saturated by four to eight writers."""
 
 _TIMEOUT = (5.0, 30.0)
-# Together about twelve seconds: an API server that restarts is back by then.
-_ATTEMPTS = 7
+# Together about 23 seconds: an API server that restarts is back by then.
+_ATTEMPTS = 8
 # A server that has never answered is more likely the wrong one than one that restarts.
 _FIRST_ATTEMPTS = 2
 _LONGEST_PAUSE = 10.0
@@ -356,19 +356,22 @@ def open_connection(kubeconfig: str | os.PathLike[str] | None, context: str | No
 
     library: Any = kubernetes
     config = library.config
-    path = os.fspath(kubeconfig) if kubeconfig is not None else None
-    shown = path or os.environ.get("KUBECONFIG") or os.path.expanduser("~/.kube/config")
+    # Not left to the library, which looks at KUBECONFIG when it is imported.
+    given = os.fspath(kubeconfig) if kubeconfig is not None else os.environ.get("KUBECONFIG")
+    shown = given or os.path.expanduser("~/.kube/config")
     settings = library.client.Configuration()
     settings.connection_pool_maxsize = MAX_THREADS
     # Attempts are counted here, where it is known which requests may be sent twice.
     settings.retries = False
     problem = ""
     try:
-        contexts, current = config.list_kube_config_contexts(config_file=path)
+        contexts, current = config.list_kube_config_contexts(config_file=shown)
         name = context or current["name"]
         names = [one["name"] for one in contexts]
         if name in names:
-            api = config.new_client_from_config(path, context=name, persist_config=False, client_configuration=settings)
+            api = config.new_client_from_config(
+                shown, context=name, persist_config=False, client_configuration=settings
+            )
         else:
             problem = f'it has no context "{name}", only {", ".join(names) or "none"}'
     except config.ConfigException as error:

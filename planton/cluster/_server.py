@@ -12,6 +12,7 @@ from planton.cluster._connection import MAX_THREADS, ApiError, Connection, Reque
 from planton.cluster._resources import Key, ResourceType
 from planton.cluster.mask import Scrubber
 from planton.cluster.ownership import MANAGER
+from planton.errors import ClusterError
 from planton.translate.contract import KubernetesObject
 
 _PAGE = 500
@@ -243,3 +244,26 @@ def results(outcomes: Sequence[R | Exception]) -> list[R]:
             raise outcome
         good.append(outcome)
     return good
+
+
+def joined(failures: Sequence[Exception]) -> Exception:
+    """Makes one error of several refusals of the server.
+
+    Args:
+        failures: At least one.
+
+    Returns:
+        One error with the facts of the first refusal and the words of all; what is no refusal comes back as it is.
+    """
+    first = next((one for one in failures if not isinstance(one, ClusterError)), failures[0])
+    if not isinstance(first, ClusterError) or len(failures) == 1:
+        return first
+    others = "\n".join(str(one) for one in failures if one is not first)
+    return ClusterError(
+        f"{first.text}\n{others}",
+        subject=first.subject,
+        phase=first.phase,
+        status=first.status,
+        reason=first.reason,
+        remedy=first.remedy,
+    )

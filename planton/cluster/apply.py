@@ -9,7 +9,7 @@ from itertools import groupby
 from planton.cluster import prune
 from planton.cluster._connection import ApiError
 from planton.cluster._resources import NAMESPACE, POSTGRESQL, SECRET, Key, key_of
-from planton.cluster._server import Server, in_parallel
+from planton.cluster._server import Server, in_parallel, joined
 from planton.cluster._steps import Decisions, Step, change_of, with_action
 from planton.cluster.changes import Change, ProgressEvent
 from planton.cluster.operators import is_operator
@@ -139,7 +139,7 @@ class Applier:
         conflicts = [one for failure in failures if isinstance(failure, ConflictError) for one in failure.conflicts]
         others = [failure for failure in failures if not isinstance(failure, ConflictError)]
         if others:
-            raise others[0]
+            raise joined(others)
         if conflicts:
             raise ConflictError(conflicts, changes=self._changes)
 

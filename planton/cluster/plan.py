@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from planton.cluster._connection import ApiError
 from planton.cluster._resources import NAMESPACE, POSTGRESQL, SECRET, Key, key_of
-from planton.cluster._server import Server, in_parallel
+from planton.cluster._server import Server, in_parallel, joined
 from planton.cluster._steps import Step, change_of
 from planton.cluster.changes import Change, PlanOptions
 from planton.cluster.compare import foreign_data, is_settled, is_unchanged_but_ownership, is_unchanged_by
@@ -20,7 +20,7 @@ from planton.cluster.live import read_live
 from planton.cluster.order import order_key, place
 from planton.cluster.ownership import SET_LABEL, is_ours, labelled, labels_of, other_managers
 from planton.cluster.safety import refusals
-from planton.errors import ClusterError, ConflictError, FieldConflict, RefusedError
+from planton.errors import ConflictError, FieldConflict, RefusedError
 from planton.translate.contract import KubernetesObject
 
 _MANAGER_IN_CONFLICT = re.compile(r'conflict with "([^"]*)"')
@@ -83,7 +83,7 @@ def _judge(outcomes: Sequence[_Outcome | Exception]) -> list[Step]:
     failures = [one for one in outcomes if isinstance(one, Exception)]
     good = [one for one in outcomes if isinstance(one, _Outcome)]
     if failures:
-        raise _joined(failures)
+        raise joined(failures)
     refused = [reason for one in good for reason in one.refused]
     if refused:
         raise RefusedError(list(dict.fromkeys(refused)))
@@ -91,22 +91,6 @@ def _judge(outcomes: Sequence[_Outcome | Exception]) -> list[Step]:
     if conflicts:
         raise ConflictError(conflicts)
     return [one.step for one in good if one.step is not None]
-
-
-def _joined(failures: Sequence[Exception]) -> Exception:
-    """Makes one error of several refusals of the server; anything else is raised as it is."""
-    first = next((one for one in failures if not isinstance(one, ClusterError)), failures[0])
-    if not isinstance(first, ClusterError) or len(failures) == 1:
-        return first
-    others = "\n".join(str(one) for one in failures if one is not first)
-    return ClusterError(
-        f"{first.text}\n{others}",
-        subject=first.subject,
-        phase=first.phase,
-        status=first.status,
-        reason=first.reason,
-        remedy=first.remedy,
-    )
 
 
 def conflicts_of(error: ApiError, subject: str) -> list[FieldConflict]:

@@ -172,7 +172,7 @@ class Installed:
     def database(self, name: str) -> Object:
         return self.api.request("GET", f"/apis/acid.zalan.do/v1/namespaces/{name}/postgresqls/db-{name}")
 
-    def until(self, probe: Callable[[], Any], *, seconds: float = 30.0) -> Any:
+    def until(self, probe: Callable[[], Any], *, seconds: float = 90.0) -> Any:
         """Asks until there is a true answer."""
         end = time.monotonic() + seconds
         while not (answer := probe()):

@@ -112,7 +112,7 @@ def test_every_namespace_has_the_secret_before_the_operator_is_told_its_name(pla
     assert words(plan)["ConfigMap/postgres-operator/postgres-pod-backup-config"] == "deleted"
     assert words(plan)[f"Secret/theirs/{STORAGE}"] == "skipped"
     plain.cluster.apply(plan, timeout=60.0)
-    for space in spaces:
+    for space in (*spaces, "appeared", "late"):
         until_pods_have_keys(plain, space, False)
     result = plain.apply(PLAIN, set_id="platform")
     assert words(result)[f"Secret/theirs/{STORAGE}"] == "deleted"
