@@ -50,6 +50,12 @@ def check(message: Resource) -> list[Complaint]:
     return found
 
 
+# The operator acts on these where they stand on a custom resource: the first lets it clean up after a deletion, the
+# second hands the database to another operator (v1.15.1, pkg/controller/postgresql.go and util.go).
+_RESERVED_ANNOTATIONS = frozenset({"delete-clustername", "acid.zalan.do/controller"})
+_RESERVED_ANNOTATION_TEXT = "is one that the operator acts on: remove it"
+
+
 def _metadata(metadata: ApiResourceMetadata, found: list[Complaint]) -> None:
     labels, annotations = metadata.labels, metadata.annotations
     if labels and NAMESPACE_LABEL in labels and not _DNS_LABEL.fullmatch(labels[NAMESPACE_LABEL]):
@@ -58,6 +64,8 @@ def _metadata(metadata: ApiResourceMetadata, found: list[Complaint]) -> None:
             "with a letter or digit"
         )
         found.append((f'metadata.labels["{NAMESPACE_LABEL}"]', text))
+    for key in sorted(_RESERVED_ANNOTATIONS & set(annotations)):
+        found.append((f'metadata.annotations["{key}"]', _RESERVED_ANNOTATION_TEXT))
     if annotations:
         size = sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items())
         if size > _ANNOTATIONS_LIMIT:

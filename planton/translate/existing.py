@@ -16,6 +16,7 @@ class ExistingDatabase:
         version: `spec.postgresql.version`; empty when not set.
         environment: The literal values of `spec.env`, by name.
         team: `spec.teamId`.
+        references: Names in `spec.env` whose values come from a Secret or another place.
     """
 
     namespace: str
@@ -23,6 +24,7 @@ class ExistingDatabase:
     version: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     team: str = ""
+    references: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Existing:
         kubernetes_use_configmaps: The live operator's setting, "true" or "false"; None without an operator.
         operator_version: Version of the live operator, from its image; None without one.
         terminating_namespaces: Namespaces that are being deleted: nothing can be created there.
+        hostnames: External host name -> `namespace/name` of the Service that publishes it.
     """
 
     from_cluster: bool = False
@@ -42,6 +45,13 @@ class Existing:
     kubernetes_use_configmaps: str | None = None
     operator_version: str | None = None
     terminating_namespaces: frozenset[str] = frozenset()
+    hostnames: Mapping[str, str] = field(default_factory=dict)
+    _index: Mapping[tuple[str, str], ExistingDatabase] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Builds the index by namespace and name."""
+        index = {(one.namespace, one.name): one for one in self.databases}
+        object.__setattr__(self, "_index", index)
 
     def database(self, namespace: str, name: str) -> ExistingDatabase | None:
         """Finds a live database.
@@ -53,4 +63,4 @@ class Existing:
         Returns:
             The database, or None.
         """
-        return next((one for one in self.databases if (one.namespace, one.name) == (namespace, name)), None)
+        return self._index.get((namespace, name))

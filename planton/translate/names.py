@@ -24,6 +24,8 @@ STORAGE_SECRET = "r2-postgres-backup-credentials"
 """Secret with the object store's credentials."""
 DELETE_ANNOTATION = "delete-clustername"
 """Annotation without which the operator refuses to delete a cluster (its `delete_annotation_name_key`)."""
+SUPERUSER = "postgres"
+"""The operator's `super_username`, which planton does not change."""
 POSTGRES_PORT = 5432
 OPERATOR_PORT = 8080
 """Port of the operator's REST API (its `api_port`)."""

@@ -18,6 +18,7 @@ from planton.translate.names import (
     DELETE_ANNOTATION,
     INHERITED_LABELS,
     POD_SERVICE_ACCOUNT,
+    SUPERUSER,
 )
 from planton.translate.operator_settings import known_settings, wrong_form
 from planton.translate.platform import BackupPlatform
@@ -61,6 +62,12 @@ _ELSEWHERE: Mapping[str, str] = MappingProxyType(
         "super_username": "planton names the superuser's Secret by it",
         "pod_service_account_definition": "planton writes the role of the pods",
         "pod_service_account_role_binding_definition": "planton writes the role of the pods",
+        # Deleting a custom resource, or scaling it down, would delete what holds its data.
+        "persistent_volume_claim_retention_policy": "volumes stay when a database is deleted or scaled down",
+        "enable_owner_references": "with it a deleted custom resource takes its passwords and volumes along",
+        "major_version_upgrade_team_allow_list": "it would start pg_upgrade in spite of major_version_upgrade_mode off",
+        "enable_crd_registration": "planton waits for the CRD that the operator registers",
+        "etcd_host": "Patroni would keep its state elsewhere; a change on a live installation risks split-brain",
         # Each of these makes an archive address of its own, so that "off" is not off any more: Spilo
         # 4.0-p3, configure_spilo.py, write_wale_environment.
         "wal_s3_bucket": "it would be a second archive beside spec.backup_config",
@@ -149,4 +156,19 @@ def setting_problems(settings: Mapping[str, str], operator: OperatorVersion) -> 
             problems.append(Problem(text, path))
         elif wrong := wrong_form(name, value):
             problems.append(Problem(f"{wrong}. The operator would not start with this value", path))
+    if not problems:
+        problems += _combinations(settings)
+    return problems
+
+
+def _combinations(settings: Mapping[str, str]) -> list[Problem]:
+    """Finds what the operator's own check refuses at its start (pkg/util/config/config.go, validate)."""
+    problems = []
+    least, most = int(settings.get("min_instances", "-1")), int(settings.get("max_instances", "-1"))
+    if 0 < most < least:
+        text = "is above max_instances. The operator would not start with this value"
+        problems.append(Problem(text, "spec.operator_settings.min_instances"))
+    if settings.get("connection_pooler_user") == SUPERUSER:
+        text = "is the superuser. The operator would not start with this value"
+        problems.append(Problem(text, "spec.operator_settings.connection_pooler_user"))
     return problems

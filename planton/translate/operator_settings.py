@@ -102,8 +102,9 @@ _FORMS: Mapping[str, tuple[re.Pattern[str], str]] = MappingProxyType(
         "integer": (re.compile(r"0|-?[1-9][0-9]{0,8}", re.ASCII), "is a whole number without leading zeros, in quotes"),
         "natural": (re.compile(r"[1-9][0-9]{0,8}", re.ASCII), "is a whole number above 0, in quotes"),
         "duration": (
-            re.compile(r"([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+", re.ASCII),
-            'is a duration with its unit, such as "30s", "10m" or "1h30m"',
+            # Of zero length is as bad: a ticker of the operator panics.
+            re.compile(r"(?=.*[1-9])([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+", re.ASCII),
+            'is a duration above zero with its unit, such as "30s", "10m" or "1h30m"',
         ),
         "map": (
             re.compile(r"[^:,]+:[^:,]*(,[^:,]+:[^:,]*)*"),

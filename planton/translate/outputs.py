@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from planton.translate.ingress import external_hostname
-from planton.translate.names import OPERATOR, OPERATOR_PORT, POSTGRES_PORT, cluster_name, namespace_of
+from planton.translate.names import OPERATOR, OPERATOR_PORT, POSTGRES_PORT, SUPERUSER, cluster_name, namespace_of
 from planton.types import (
     KubernetesSecretKey,
     PostgresKubernetes,
@@ -12,9 +12,6 @@ from planton.types import (
     PostgresOperatorKubernetesStackOutputs,
     Resource,
 )
-
-SUPERUSER = "postgres"
-"""The operator's `super_username`, which planton does not change."""
 
 
 def superuser_secret(cluster: str) -> str:

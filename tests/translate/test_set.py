@@ -82,9 +82,60 @@ def test_switching_off_is_refused_while_a_live_database_keeps_its_prefix() -> No
     live = ExistingDatabase("theirs", "own", "17", {"WALG_S3_PREFIX": "s3://b/x"})
     existing = Existing(from_cluster=True, databases=(live,))
     (text,) = problems(operator(backup="enable_wal_g_backup: false"), existing)
-    assert "cannot be switched off while the live database theirs/own" in text
+    assert "would harm the live database theirs/own: it has an archive prefix of its own" in text
     (text,) = problems(operator(backup=None), existing)
-    assert "cannot be switched off" in text
+    assert "would harm the live database theirs/own" in text
+
+
+def test_an_archive_of_its_own_with_its_own_keys_and_switch_is_left_alone() -> None:
+    environment = {"WALG_S3_PREFIX": "s3://b/x", "USE_WALG_BACKUP": "true"}
+    live = ExistingDatabase("theirs", "own", "17", environment, references=frozenset({"AWS_ACCESS_KEY_ID"}))
+    existing = Existing(from_cluster=True, databases=(live,))
+    assert planton.render(planton.loads(operator(backup=None)), existing=existing)
+
+
+def test_a_live_database_that_switched_itself_off_by_the_switch_alone() -> None:
+    live = ExistingDatabase("theirs", "half", "17", {"USE_WALG_BACKUP": "false"})
+    (text,) = problems(operator(), Existing(from_cluster=True, databases=(live,)))
+    assert 'its own USE_WALG_BACKUP is not "true", and it would get an archive prefix' in text
+
+
+@pytest.mark.parametrize("backup", [None, "enable_wal_g_backup: false"])
+def test_a_live_database_that_asks_for_backups_itself_does_not_lose_them_silently(backup: str | None) -> None:
+    live = ExistingDatabase("orders", "db-orders", "17", {"USE_WALG_BACKUP": "true"})
+    (text,) = problems(operator(backup=backup), Existing(from_cluster=True, databases=(live,)))
+    assert "its backups would stop" in text
+
+
+def test_two_live_databases_that_would_share_an_archive() -> None:
+    pair = (ExistingDatabase("one", "acid-same", "17"), ExistingDatabase("two", "acid-same", "17"))
+    (text,) = problems(operator(), Existing(from_cluster=True, databases=pair))
+    assert "gives the live databases one/acid-same and two/acid-same the same archive" in text
+    template = 's3_prefix_template: "$(POD_NAMESPACE)/$(SCOPE)/$(PGVERSION)"'
+    assert planton.render(planton.loads(operator(backup=template)), existing=Existing(True, pair))
+
+
+def test_an_operator_version_that_does_not_run_a_live_database() -> None:
+    existing = Existing(from_cluster=True, databases=(ExistingDatabase("one", "old", "13"),))
+    (text,) = problems(operator(version="2.0.1"), existing)
+    assert "operator 2.0.1 does not run PostgreSQL 13 of the live database one/old" in text
+
+
+def test_names_of_objects_that_would_meet() -> None:
+    first = database("x", metadata=in_namespace("shared"), spec="ingress: {enabled: true, dns_domain: example.org}")
+    second = database("x-external", metadata=in_namespace("shared"))
+    found = problems(operator() + first + second)
+    assert len([text for text in found if "its objects would have the names of those of" in text]) == 2
+    assert planton.render(planton.loads(operator() + database("x") + database("x-repl")))
+
+
+def test_a_host_name_that_a_live_service_publishes() -> None:
+    text = operator() + database(spec="ingress: {enabled: true, dns_domain: example.org}")
+    theirs = Existing(from_cluster=True, hostnames={"orders.example.org": "theirs/db-x-external"})
+    (problem,) = problems(text, theirs)
+    assert "makes the same external host name as the live Service theirs/db-x-external" in problem
+    ours = Existing(from_cluster=True, hostnames={"orders.example.org": "orders/db-orders-external"})
+    assert planton.render(planton.loads(text), existing=ours)
 
 
 def test_switching_off_is_fine_when_the_set_renders_that_database_anew() -> None:

@@ -1,0 +1,206 @@
+"""What databases that are alive already have to say about a set: archives that clash, settings that would harm them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from planton.errors import Origin, Problem
+from planton.translate.archive import ArchiveIdentity, identity
+from planton.translate.backup import environment_of
+from planton.translate.database import backup_of, postgres_version
+from planton.translate.existing import Existing, ExistingDatabase
+from planton.translate.names import cluster_name, namespace_of
+from planton.translate.platform import BackupPlatform
+from planton.translate.versions import OPERATOR_VERSIONS
+from planton.types import PostgresKubernetes, PostgresOperatorKubernetes, Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A message with the place where it stands.
+
+    Attributes:
+        message: The message; not printed.
+        origin: Where it came from.
+    """
+
+    message: Resource
+    origin: Origin
+
+    def __repr__(self) -> str:
+        """Names the message."""
+        return f"Placed({self.described})"
+
+    @property
+    def subject(self) -> str:
+        """`Kind/name`."""
+        return f"{self.message.kind}/{self.message.metadata.name}"
+
+    @property
+    def described(self) -> str:
+        """`Kind/name`, with its file where it has one."""
+        where = f" ({self.origin.file}, document {self.origin.document})" if self.origin.file else ""
+        return f"{self.subject}{where}"
+
+
+def live_environment(database: ExistingDatabase, platform: BackupPlatform | None) -> Mapping[str, str]:
+    """Computes the backup environment of a live database under a platform.
+
+    Args:
+        database: The custom resource, ours or not.
+        platform: The backup platform.
+
+    Returns:
+        Name -> value; what its custom resource says wins.
+    """
+    inherited = environment_of(platform) if platform is not None else {}
+    return {**inherited, **database.environment}
+
+
+def _live_identity(database: ExistingDatabase, platform: BackupPlatform | None) -> ArchiveIdentity | None:
+    environment = live_environment(database, platform)
+    prefix = environment.get("WALG_S3_PREFIX", "")
+    if not prefix:
+        return None
+    return identity(
+        prefix,
+        environment.get("AWS_ENDPOINT", ""),
+        scope=database.name,
+        version=database.version,
+        namespace=database.namespace,
+    )
+
+
+def _not_rendered(databases: Sequence[Placed], existing: Existing) -> list[ExistingDatabase]:
+    rendered = {(namespace_of(one.message), cluster_name(one.message.metadata.name)) for one in databases}
+    return [one for one in existing.databases if (one.namespace, one.name) not in rendered]
+
+
+_SHARED = "two databases that archive to one place destroy each other's backups"
+
+
+def archive_problems(
+    databases: Sequence[Placed], platform: BackupPlatform | None, existing: Existing
+) -> Iterator[Problem]:
+    """Finds databases of the set that would destroy each other's archive, or that of a live one.
+
+    Args:
+        databases: The databases of the set.
+        platform: The backup platform in force.
+        existing: Facts of the cluster.
+
+    Yields:
+        A problem for each clash; it names both sides.
+    """
+    seen: dict[ArchiveIdentity, str] = {}
+    for live in _not_rendered(databases, existing):
+        if archive := _live_identity(live, platform):
+            seen.setdefault(archive, f"the live database {live.namespace}/{live.name}")
+    for one in databases:
+        message = one.message
+        if not isinstance(message, PostgresKubernetes):
+            continue
+        prefix = backup_of(message, platform, existing).prefix
+        if not prefix:
+            continue
+        archive = identity(
+            prefix,
+            platform.endpoint if platform else "",
+            scope=cluster_name(message.metadata.name),
+            version=postgres_version(message, existing),
+            namespace=namespace_of(message),
+        )
+        if archive in seen:
+            config = message.spec.backup_config
+            own = message.spec.HasField("backup_config") and config.HasField("s3_prefix")
+            yield Problem(
+                f"has the same archive as {seen[archive]}: {_SHARED}. Give one of them a "
+                "spec.backup_config.s3_prefix of its own",
+                "spec.backup_config.s3_prefix" if own else "metadata.name",
+                one.origin,
+                one.subject,
+            )
+        seen.setdefault(archive, one.described)
+
+
+def live_problems(
+    message: PostgresOperatorKubernetes,
+    origin: Origin,
+    databases: Sequence[Placed],
+    platform: BackupPlatform | None,
+    existing: Existing,
+) -> Iterator[Problem]:
+    """Finds live databases that an operator's manifest would harm, apart from those that the set renders anew.
+
+    Args:
+        message: The operator.
+        origin: Where it came from.
+        databases: The databases of the set.
+        platform: The platform that the operator makes.
+        existing: Facts of the cluster.
+
+    Yields:
+        A problem for each database.
+    """
+    subject = Placed(message, origin).subject
+    operator = OPERATOR_VERSIONS[message.spec.operator_version]
+    archives: dict[ArchiveIdentity, ExistingDatabase] = {}
+    for live in _not_rendered(databases, existing):
+        name = f"{live.namespace}/{live.name}"
+        if live.version and live.version not in operator.postgres_versions:
+            yield Problem(
+                f"operator {operator.version} does not run PostgreSQL {live.version} of the live database {name}; it "
+                f"runs {operator.postgres_versions[0]} to {operator.postgres_versions[-1]}",
+                "spec.operator_version",
+                origin,
+                subject,
+            )
+        if archive := _live_identity(live, platform):
+            other = archives.setdefault(archive, live)
+            if other is not live:
+                yield Problem(
+                    f"gives the live databases {other.namespace}/{other.name} and {name} the same archive: {_SHARED}. "
+                    "Put $(POD_NAMESPACE) into the template, or give one of them a prefix of its own",
+                    "spec.backup_config.s3_prefix_template",
+                    origin,
+                    subject,
+                )
+        if text := _harm(live, platform):
+            path = "spec.backup_config"
+            if platform is not None and not platform.backup:
+                path += ".enable_wal_g_backup"
+            yield Problem(f"would harm the live database {name}: {text}", path, origin, subject)
+
+
+_FAILS = "its archiving would fail for ever and WAL would fill its volume"
+_TOGETHER = "Apply its manifest together with this one, with enable_backup true or false"
+
+
+def _harm(live: ExistingDatabase, platform: BackupPlatform | None) -> str:
+    """Says what an operator's manifest would do to a live database, when that is harm.
+
+    Never a non-empty prefix without an effective USE_WALG_BACKUP "true": Spilo 4.0 then archives by wal-e to nowhere,
+    4.1 archives although backups are "off" (configure_spilo.py at 4.0-p3 and 4.1-p2).
+    """
+    environment = live_environment(live, platform)
+    own = live.environment
+    is_on = environment.get("USE_WALG_BACKUP", "").lower() == "true"
+    if environment.get("WALG_S3_PREFIX"):
+        if is_on and (platform is not None or _has_own_keys(live)):
+            return ""
+        if own.get("WALG_S3_PREFIX"):
+            lost = "the switch or the keys for it would go"
+            return f"it has an archive prefix of its own, and {lost}: {_FAILS}. {_TOGETHER}"
+        return (
+            f'its own USE_WALG_BACKUP is not "true", and it would get an archive prefix: {_FAILS}. {_TOGETHER}; where '
+            'planton did not make it, add WALG_S3_PREFIX "" to its spec.env first'
+        )
+    if own.get("USE_WALG_BACKUP", "").lower() == "true" and "WALG_S3_PREFIX" not in own:
+        return f"it asks for backups itself, and its archive would go: its backups would stop. {_TOGETHER}"
+    return ""
+
+
+def _has_own_keys(live: ExistingDatabase) -> bool:
+    names = {*live.environment, *live.references}
+    return bool(names & {"AWS_ACCESS_KEY_ID", "AWS_ROLE_ARN"})
