@@ -7,7 +7,6 @@ its `request` with `serialize=False`, and a pair as `_request_timeout` (a number
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -257,6 +256,7 @@ class Connection:
 
     def _attempt(self, request: Request) -> tuple[int, Any] | _Failure:
         from kubernetes.client.exceptions import ApiException
+        from kubernetes.config import ConfigException
         from urllib3.exceptions import HTTPError
 
         try:
@@ -275,6 +275,14 @@ class Connection:
             return _refusal(error)
         except HTTPError as error:
             return _Failure(0, NO_CONNECTION, f"no answer: {_why(error)}")
+        except ConfigException as error:
+            # A plugin of the kubeconfig that gives tokens is asked again when one has expired.
+            return _Failure(0, "Credentials", str(error).partition("\n")[0])
+        except AttributeError as error:
+            # 36.0.0 stumbles over its own error when that has no body, as those about TLS have none.
+            if not isinstance(error.__context__, ApiException):
+                raise
+            return _refusal(error.__context__)
         except ValueError:
             return _Failure(0, "BadAnswer", "the answer is not what an API server says")
 
@@ -334,58 +342,3 @@ def _remedy(failure: _Failure, identity: ClusterIdentity) -> str:
     if failure.status == 403 and failure.reason in ("", "Forbidden"):
         return f"The user of context {identity.context} needs that permission."
     return ""
-
-
-def open_connection(kubeconfig: str | os.PathLike[str] | None, context: str | None) -> Connection:
-    """Reads the kubeconfig and makes a connection; asks the server nothing.
-
-    Args:
-        kubeconfig: Path; None for KUBECONFIG, else ~/.kube/config.
-        context: Name of the context; None for the current one.
-
-    Returns:
-        The connection.
-
-    Raises:
-        ClusterError: The kubeconfig cannot be used.
-    """
-    # Imported here: it takes longer than everything else together.
-    import kubernetes.client
-    import kubernetes.config
-    import kubernetes.dynamic
-
-    library: Any = kubernetes
-    config = library.config
-    # Not left to the library, which looks at KUBECONFIG when it is imported.
-    given = os.fspath(kubeconfig) if kubeconfig is not None else os.environ.get("KUBECONFIG")
-    shown = given or os.path.expanduser("~/.kube/config")
-    settings = library.client.Configuration()
-    settings.connection_pool_maxsize = MAX_THREADS
-    # Attempts are counted here, where it is known which requests may be sent twice.
-    settings.retries = False
-    problem = ""
-    try:
-        contexts, current = config.list_kube_config_contexts(config_file=shown)
-        name = context or current["name"]
-        names = [one["name"] for one in contexts]
-        if name in names:
-            api = config.new_client_from_config(
-                shown, context=name, persist_config=False, client_configuration=settings
-            )
-        else:
-            problem = f'it has no context "{name}", only {", ".join(names) or "none"}'
-    except config.ConfigException as error:
-        problem = str(error).splitlines()[0]
-    except OSError as error:
-        problem = error.strerror or type(error).__name__
-    except Exception as error:  # A broken file raises anything, and the parser's words quote it.
-        problem = f"it cannot be read ({type(error).__name__})"
-    if problem:
-        raise ClusterError(
-            problem,
-            subject=f"kubeconfig {shown}",
-            phase="connect",
-            remedy="Give the file with --kubeconfig and the context with --context.",
-        )
-    dynamic = library.dynamic.DynamicClient(api, discoverer=lambda client, cache: None)
-    return Connection(dynamic, ClusterIdentity(str(settings.host), name, shown))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import quote
 
 from planton.errors import ClusterError
 
@@ -37,8 +38,9 @@ class ResourceType:
             Path from the root of the server.
         """
         root = f"/api/{self.api_version}" if "/" not in self.api_version else f"/apis/{self.api_version}"
-        place = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
-        tail = f"/{name}" if name else ""
+        # Names come out of the cluster too: one with a slash in it must not lead to another object.
+        place = f"/namespaces/{quote(namespace, safe='')}" if self.namespaced and namespace else ""
+        tail = f"/{quote(name, safe='')}" if name else ""
         return f"{root}{place}/{self.plural}{tail}"
 
     def subject(self, namespace: str, name: str) -> str:

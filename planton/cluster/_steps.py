@@ -14,7 +14,7 @@ from planton.translate.contract import KubernetesObject
 from planton.types import Resource
 
 Refresh: TypeAlias = Callable[[], Sequence[KubernetesObject]]
-"""Renders the set again, with the databases that the cluster has now."""
+"""Renders the storage Secret again, for every namespace that has a database by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Decisions:
         prunes: Objects that are deleted, or kept for a reason, in that order.
         scrubber: Knows the credentials of the set.
         options: With which the plan was made.
-        refresh: Renders the set again; None for a plan of plain objects.
+        refresh: Renders the storage Secret again; None for a plan of plain objects.
         messages: The set as messages; empty for a plan of plain objects.
     """
 

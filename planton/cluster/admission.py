@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from planton.cluster.inventory import Inventory
-from planton.errors import RefusedError
+from planton.errors import Problem, RefusedError
 from planton.translate.names import OPERATOR, cluster_name, namespace_of
 from planton.translate.platform import BackupPlatform
 from planton.types import PostgresOperatorKubernetes, Resource
@@ -90,6 +90,13 @@ def check_operators(messages: Sequence[Resource], inventory: Inventory) -> None:
                     "taken over. Keep it and apply only the databases, with --operator "
                     f"{one.namespace}, or remove it first; its databases go on running without it"
                 )
+            elif one.configuration_object:
+                # Server-side apply merges a container's env by name: an apply would leave the variable where it is.
+                reasons.append(
+                    f"{one.subject} has the variable POSTGRES_OPERATOR_CONFIGURATION_OBJECT, which makes the operator "
+                    "ignore its ConfigMap, and with it everything in this manifest. Remove it: kubectl set env -n "
+                    f"{one.namespace} deployment/{one.name} POSTGRES_OPERATOR_CONFIGURATION_OBJECT-"
+                )
         elif one.wanted > 0:
             reasons.append(
                 f"{one.subject} is an operator already: two on the same namespaces fight over the databases. "
@@ -97,6 +104,25 @@ def check_operators(messages: Sequence[Resource], inventory: Inventory) -> None:
             )
     if reasons:
         raise RefusedError(reasons)
+
+
+def operator_warnings(messages: Sequence[Resource], inventory: Inventory) -> list[Problem]:
+    """Says when nothing would happen to databases, because no operator looks after them now.
+
+    Args:
+        messages: The set.
+        inventory: Facts of the cluster.
+
+    Returns:
+        A warning, or nothing.
+    """
+    if operator_of(messages) is not None or any(one.wanted > 0 for one in inventory.operators):
+        return []
+    text = (
+        "no Deployment of this cluster runs the operator (or all are scaled to zero): nothing happens to these "
+        "databases until one does"
+    )
+    return [Problem(text)]
 
 
 def check_credentials(messages: Sequence[Resource], platform: BackupPlatform | None) -> None:

@@ -8,7 +8,7 @@ from itertools import groupby
 
 from planton.cluster import prune
 from planton.cluster._connection import ApiError
-from planton.cluster._resources import NAMESPACE, POSTGRESQL, SECRET, Key, key_of
+from planton.cluster._resources import NAMESPACE, POSTGRESQL, Key, key_of
 from planton.cluster._server import Server, in_parallel, joined
 from planton.cluster._steps import Decisions, Step, change_of, with_action
 from planton.cluster.changes import Change, ProgressEvent
@@ -81,7 +81,7 @@ class Applier:
         try:
             self._stages(wait)
         except WaitError as error:
-            raise WaitError(error.pending, seconds=self._deadline.seconds, changes=self._changes) from None
+            raise WaitError(error.pending, seconds=self._deadline.waited, changes=self._changes) from None
         except ConflictError as error:
             raise ConflictError(error.conflicts, changes=self._changes) from None
         except ClusterError as error:
@@ -267,17 +267,12 @@ def _is_seen_by_operator(change: Change) -> bool:
 
 
 def copy_steps(objects: Iterable[KubernetesObject]) -> list[Step]:
-    """Makes steps for the Secrets of a set.
+    """Makes steps for copies of the storage Secret.
 
     Args:
-        objects: The set.
+        objects: The copies.
 
     Returns:
         A step that creates each Secret; whether it is there already is seen when it is carried out.
     """
-    keys = ((key_of(obj), obj) for obj in objects)
-    return [
-        Step(key, change_of(key, "created"), Stage.SECRETS, 0, desired=obj)
-        for key, obj in keys
-        if key.resource is SECRET
-    ]
+    return [Step(key_of(obj), change_of(key_of(obj), "created"), Stage.SECRETS, 0, desired=obj) for obj in objects]

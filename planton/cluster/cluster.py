@@ -7,7 +7,9 @@ import threading
 from collections.abc import Callable, Iterable
 
 from planton.cluster import admission
-from planton.cluster._connection import ClusterIdentity, Connection, open_connection
+from planton.cluster._connection import ClusterIdentity, Connection
+from planton.cluster._kubeconfig import open_connection
+from planton.cluster._resources import NAMESPACE, POSTGRESQL
 from planton.cluster._server import Server, in_parallel, results
 from planton.cluster._steps import Decisions
 from planton.cluster.apply import Applier, copy_steps
@@ -22,7 +24,7 @@ from planton.cluster.changes import (
 from planton.cluster.delete import Deleter
 from planton.cluster.deletion import Deletion, plan_deletion
 from planton.cluster.environment import read_environment
-from planton.cluster.inventory import Inventory, read_inventory
+from planton.cluster.inventory import Inventory, is_terminating, read_inventory
 from planton.cluster.mask import Scrubber
 from planton.cluster.ownership import check_set_id, with_set
 from planton.cluster.planning import effects_in, plan_set
@@ -30,12 +32,13 @@ from planton.cluster.status import ResourceStatus, status_of, with_outputs
 from planton.cluster.wait import Deadline
 from planton.errors import RefusedError
 from planton.manifest import Manifests, prepare
-from planton.rendering import Rendering, render
+from planton.rendering import render
+from planton.translate.backup import storage_secret
 from planton.translate.collect import in_force
 from planton.translate.contract import KubernetesObject
 from planton.translate.existing import Existing
 from planton.translate.platform import BackupPlatform
-from planton.types import Resource
+from planton.types import PostgresKubernetes, Resource
 
 Progress = Callable[[ProgressEvent], None]
 
@@ -89,7 +92,8 @@ class Cluster:
             ClusterError: The server refused; a missing permission is an error, never "absent".
             RefusedError: There are several operators and none was chosen.
         """
-        inventory = read_inventory(Server(self._connection, "read"), chosen=operator_namespace)
+        server = Server(self._connection, "read")
+        inventory = read_inventory(server, chosen=operator_namespace, hostnames=True)
         return inventory.platform, inventory.existing
 
     def plan(
@@ -123,7 +127,10 @@ class Cluster:
         server = Server(self._connection, "read")
         progress(ProgressEvent("read", 0, 0, str(self.identity)))
         inventory = read_inventory(
-            server, set_operator=admission.operator_of(messages), chosen=options.operator_namespace
+            server,
+            set_operator=admission.operator_of(messages),
+            chosen=options.operator_namespace,
+            hostnames=any(isinstance(one, PostgresKubernetes) and one.spec.ingress.enabled for one in messages),
         )
         admission.check_operators(messages, inventory)
         rendering = render(messages, inventory.platform, inventory.existing)
@@ -134,19 +141,21 @@ class Cluster:
             inventory,
             options,
             progress=progress,
-            warnings=rendering.warnings,
+            warnings=(*rendering.warnings, *admission.operator_warnings(messages, inventory)),
             target_clusters=admission.target_clusters(messages),
-            refresh=lambda: with_set(self._render_again(messages, options), options.set_id),
+            refresh=lambda: with_set(self._storage_secrets(rendering.platform), options.set_id),
             messages=messages,
         )
 
-    def _render_again(self, messages: Manifests, options: PlanOptions) -> Rendering:
-        inventory = read_inventory(
-            Server(self._connection, "apply"),
-            set_operator=admission.operator_of(messages),
-            chosen=options.operator_namespace,
-        )
-        return render(messages, inventory.platform, inventory.existing)
+    def _storage_secrets(self, platform: BackupPlatform | None) -> list[KubernetesObject]:
+        """Renders the storage Secret for every namespace that has a database now, ours or not."""
+        if platform is None or platform.credentials is None:
+            return []
+        server = Server(self._connection, "apply")
+        databases = server.list(POSTGRESQL, metadata_only=True) or []
+        going = {one["metadata"]["name"] for one in server.list(NAMESPACE) or () if is_terminating(one)}
+        spaces = {str(one["metadata"]["namespace"]) for one in databases} - going
+        return [storage_secret(platform, space) for space in sorted(spaces)]
 
     def apply(
         self,
@@ -284,10 +293,10 @@ class Cluster:
         messages = prepare(manifests)
         server = Server(self._connection, "status")
         inventory = read_inventory(server, set_operator=admission.operator_of(messages), chosen=operator_namespace)
-        platform, _ = in_force(messages, inventory.platform, inventory.existing)
+        platform, existing = in_force(messages, inventory.platform, inventory.existing)
         credentials = platform.credentials if platform else None
         server = server.during("status", Scrubber(credentials.reveal().values() if credentials else ()))
-        return results(in_parallel(lambda one: status_of(server, one, messages, inventory), messages))
+        return results(in_parallel(lambda one: status_of(server, one, inventory, platform, existing), messages))
 
     def live_environment(self, namespace: str, name: str) -> list[KubernetesObject] | None:
         """Reads the environment that the operator gave the pods of a database.

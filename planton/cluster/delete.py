@@ -20,6 +20,7 @@ from planton.cluster._server import Server, in_parallel, results
 from planton.cluster._steps import Step, change_of
 from planton.cluster.changes import Change, ProgressEvent
 from planton.cluster.deletion import CLUSTER_LABEL, Deletion, Target
+from planton.cluster.operators import is_operator
 from planton.cluster.wait import Deadline, Pending
 from planton.errors import ClusterError, WaitError
 from planton.translate.names import DELETE_ANNOTATION, POD_SERVICE_ACCOUNT
@@ -72,11 +73,12 @@ class Deleter:
         try:
             self._delete(self._deletion.databases)
             self._wait_for_cleaning()
+            self._check_operator_is_idle()
             self._delete(self._deletion.leftovers)
             for step in self._deletion.namespaces:
                 self._changes.append(self._namespace(step))
         except WaitError as error:
-            raise WaitError(error.pending, seconds=self._deadline.seconds, changes=self._changes) from None
+            raise WaitError(error.pending, seconds=self._deadline.waited, changes=self._changes) from None
         except ClusterError as error:
             raise ClusterError(
                 error.text,
@@ -134,6 +136,18 @@ class Deleter:
             ],
             lambda text: self._progress(ProgressEvent("wait", 0, 0, text)),
         )
+
+    def _check_operator_is_idle(self) -> None:
+        """Looks whether a database appeared while others were deleted: its operator must not go then."""
+        operators = [one.key for one in self._deletion.leftovers if is_operator(one.key)]
+        databases = self._server.list(POSTGRESQL, metadata_only=True) if operators else None
+        if databases:
+            raise ClusterError(
+                f"{key_of(databases[0]).subject} has appeared meanwhile",
+                subject=operators[0].subject,
+                phase="delete",
+                remedy="An operator with databases is not deleted.",
+            )
 
     def _namespace(self, step: Step) -> Change:
         if step.change.action != "deleted":

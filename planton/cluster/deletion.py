@@ -114,7 +114,7 @@ def plan_deletion(
     databases, leftovers, namespaces = [], [], []
     going = {(one.namespace, one.name) for one in targets}
     for target in targets:
-        databases += _database_steps(server, target)
+        databases += _database_steps(server, target, is_down=operator is None or not operator.available)
         leftovers += _leftover_steps(server, target, inventory, going, options)
     if operator_message is not None and options.operator:
         _check_no_databases(inventory, going)
@@ -201,8 +201,17 @@ def _check_operator(
     living = [one for one in targets if one.live is not None]
     if not living:
         return
-    reasons = []
-    if (operator is None or not operator.available) and not options.without_operator:
+    reasons = [
+        f"{one.key.subject} was not made by planton: it is not deleted by it either"
+        for one in living
+        if not is_ours(one.live or {})
+    ]
+    is_down = operator is None or not operator.available
+    if is_down and options.without_operator and (options.volumes or options.namespace):
+        reasons.append(
+            "without an operator the pods go on running: their volumes and their Namespace cannot go with them"
+        )
+    if is_down and not options.without_operator:
         who = f"{operator.subject} has no available replica" if operator else "no operator runs in the cluster"
         reasons += [
             f"{one.key.subject}: {who}. A database deleted while the operator is down leaves its pods running: "
@@ -230,12 +239,16 @@ def _check_no_databases(inventory: Inventory, going: set[tuple[str, str]]) -> No
         )
 
 
-def _database_steps(server: Server, target: Target) -> list[Step]:
+def _database_steps(server: Server, target: Target, *, is_down: bool) -> list[Step]:
     steps = [
         _step(target.key, target.live, goes=True)
         if target.live is not None
         else _step(target.key, None, goes=False, reason="gone already")
     ]
+    stateful_set = Key(STATEFUL_SET, target.namespace, target.name)
+    if is_down and target.live is not None and server.get(stateful_set) is not None:
+        reason = "stays, and its pods run on: no operator is there to clean up"
+        steps.append(_step(stateful_set, None, goes=False, reason=reason))
     selector = f"{KIND_LABEL}={target.message.kind},{NAME_LABEL}={target.message.metadata.name}"
     for service in server.list(SERVICE, target.namespace, labels=selector) or ():
         # What the operator makes inherits no name label; what others labelled like ours we did not apply.

@@ -49,6 +49,9 @@ def effects_of(after: KubernetesObject, before: KubernetesObject | None) -> tupl
         return tuple(_operator(after, before))
     if kind == "ConfigMap" and before is not None and after["metadata"]["name"] == BACKUP_CONFIGMAP:
         return tuple(_platform(after.get("data") or {}, before.get("data") or {}))
+    if kind == "ConfigMap" and before is not None and after["metadata"]["name"] == OPERATOR:
+        images = [(one.get("data") or {}).get("docker_image") for one in (before, after)]
+        return () if images[0] == images[1] else ("the pods of all databases restart with another image",)
     if kind == "Secret" and before is not None and before.get("data") and before.get("data") != after.get("data"):
         namespace = after["metadata"].get("namespace", "")
         return (f"pods in namespace {namespace} keep the old keys until they restart",)

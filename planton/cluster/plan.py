@@ -17,6 +17,7 @@ from planton.cluster.diff import field_changes, removed_keys
 from planton.cluster.effects import effects_of
 from planton.cluster.inventory import Inventory, is_terminating
 from planton.cluster.live import read_live
+from planton.cluster.operators import is_operator
 from planton.cluster.order import order_key, place
 from planton.cluster.ownership import SET_LABEL, is_ours, labelled, labels_of, other_managers
 from planton.cluster.safety import refusals
@@ -162,7 +163,11 @@ class _Planner:
         return []
 
     def _new(self, key: Key, desired: KubernetesObject) -> _Outcome:
-        created = change_of(key, "created", effects=effects_of(desired, None))
+        effects = effects_of(desired, None)
+        count = len(self.inventory.databases)
+        if is_operator(key) and count:
+            effects += (f"{key.name} begins to look after {count} database{'s' if count > 1 else ''} of the cluster",)
+        created = change_of(key, "created", effects=effects)
         step = replace(_step(desired, created, key), desired=desired)
         if (key.namespace and key.namespace not in self.inventory.namespaces) or (
             key.resource is POSTGRESQL and not self.inventory.serves_databases

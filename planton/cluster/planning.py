@@ -41,7 +41,7 @@ def plan_set(
         progress: Is told where the work has got to.
         warnings: What the plan shows of the manifests.
         target_clusters: What the plan shows in its head.
-        refresh: Renders the set again, with the databases that the cluster has then.
+        refresh: Renders the storage Secret for every namespace that has a database by then.
         messages: The set as messages.
 
     Returns:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,11 +13,12 @@ from planton.cluster.environment import differing, environment_in
 from planton.cluster.inventory import Inventory
 from planton.cluster.ownership import labels_of
 from planton.cluster.wait import FAILED, RUNNING, rollout
-from planton.translate.collect import in_force
 from planton.translate.contract import KubernetesObject
 from planton.translate.environment import environment
+from planton.translate.existing import Existing
 from planton.translate.names import OPERATOR, OPERATOR_SELECTOR, cluster_name, namespace_of
 from planton.translate.outputs import fill_outputs
+from planton.translate.platform import BackupPlatform
 from planton.types import PostgresKubernetes, PostgresOperatorKubernetes, Resource
 
 _LATEST_EVENTS = 5
@@ -117,14 +118,21 @@ def _copy(message: Resource) -> Resource:
     return copy
 
 
-def status_of(server: Server, message: Resource, messages: Sequence[Resource], inventory: Inventory) -> ResourceStatus:
+def status_of(
+    server: Server,
+    message: Resource,
+    inventory: Inventory,
+    platform: BackupPlatform | None,
+    existing: Existing,
+) -> ResourceStatus:
     """Reads what the cluster says about one resource.
 
     Args:
         server: The API server; its scrubber knows the credentials.
         message: The resource, with its defaults filled.
-        messages: The set that it belongs to.
         inventory: Facts of the cluster.
+        platform: The backup platform in force for the set.
+        existing: Facts for translation, in force for the set.
 
     Returns:
         Its status.
@@ -135,7 +143,7 @@ def status_of(server: Server, message: Resource, messages: Sequence[Resource], i
     filled = _copy(message)
     if isinstance(filled, PostgresOperatorKubernetes):
         return _operator(server, filled, inventory)
-    return _database(server, filled, messages, inventory)
+    return _database(server, filled, inventory, platform, existing)
 
 
 def _operator(server: Server, message: PostgresOperatorKubernetes, inventory: Inventory) -> ResourceStatus:
@@ -168,7 +176,11 @@ def _operator(server: Server, message: PostgresOperatorKubernetes, inventory: In
 
 
 def _database(
-    server: Server, message: PostgresKubernetes, messages: Sequence[Resource], inventory: Inventory
+    server: Server,
+    message: PostgresKubernetes,
+    inventory: Inventory,
+    platform: BackupPlatform | None,
+    existing: Existing,
 ) -> ResourceStatus:
     namespace, name = namespace_of(message), cluster_name(message.metadata.name)
     subject = f"{message.kind}/{message.metadata.name}"
@@ -191,8 +203,15 @@ def _database(
     stateful_set = server.get(Key(STATEFUL_SET, namespace, name))
     wanted = int(found["spec"].get("numberOfInstances") or 0)
     ready_pods = _stateful_set_problems(stateful_set, wanted, problems)
-    differ = _environment_problems(message, messages, inventory, stateful_set, problems)
-    _secret_problems(server, namespace, inventory, problems)
+    differ: tuple[str, ...] = ()
+    if stateful_set is not None:
+        differ = differing(environment(message, platform, existing), environment_in(stateful_set))
+    if differ:
+        problems.append(f"variables that are not in the pods as in the manifests: {', '.join(differ)}")
+    if platform is not None and platform.secret_name:
+        secret = Key(SECRET, namespace, platform.secret_name)
+        if server.get(secret) is None:
+            problems.append(f"{secret.subject} is missing: the operator cannot make or change its pods. Apply again")
     pods = _pods(server, namespace, f"cluster-name={name}", problems)
     return ResourceStatus(
         message,
@@ -230,31 +249,6 @@ def _stateful_set_problems(stateful_set: KubernetesObject | None, wanted: int, p
     if ready < wanted:
         problems.append(f"{ready} of {wanted} pods are ready")
     return ready
-
-
-def _environment_problems(
-    message: PostgresKubernetes,
-    messages: Sequence[Resource],
-    inventory: Inventory,
-    stateful_set: KubernetesObject | None,
-    problems: list[str],
-) -> tuple[str, ...]:
-    if stateful_set is None:
-        return ()
-    platform, existing = in_force(messages, inventory.platform, inventory.existing)
-    names = differing(environment(message, platform, existing), environment_in(stateful_set))
-    if names:
-        problems.append(f"variables that are not in the pods as in the manifests: {', '.join(names)}")
-    return names
-
-
-def _secret_problems(server: Server, namespace: str, inventory: Inventory, problems: list[str]) -> None:
-    platform = inventory.platform
-    if platform is None or not platform.secret_name:
-        return
-    key = Key(SECRET, namespace, platform.secret_name)
-    if server.get(key) is None:
-        problems.append(f"{key.subject} is missing: the operator cannot make or change its pods. Apply again")
 
 
 def _pods(server: Server, namespace: str, labels: str, problems: list[str]) -> tuple[PodStatus, ...]:

@@ -36,9 +36,13 @@ class Pending:
 
 
 class Deadline:
-    """A point in time after which nothing is waited for any more."""
+    """A point in time after which nothing is waited for any more.
 
-    __slots__ = ("_clock", "_end", "_sleep", "seconds")
+    Attributes:
+        waited: Seconds since the clock was started, as of the end of the last wait.
+    """
+
+    __slots__ = ("_clock", "_seconds", "_sleep", "_start", "waited")
 
     def __init__(
         self,
@@ -54,10 +58,11 @@ class Deadline:
             clock: Gives the time in seconds.
             sleep: Waits a number of seconds.
         """
-        self.seconds = seconds
+        self._seconds = seconds
         self._clock = clock
         self._sleep = sleep
-        self._end = clock() + seconds
+        self._start = clock()
+        self.waited = 0.0
 
     def wait_for(self, look: Callable[[], Sequence[Pending]], report: Callable[[str], None]) -> None:
         """Looks again and again until nothing is pending.
@@ -73,13 +78,13 @@ class Deadline:
         told: tuple[str, ...] = ()
         while True:
             pending = look()
+            self.waited = round(self._clock() - self._start, 1)
             if not pending:
                 return
             lines = tuple(one.line for one in pending)
-            left = self._end - self._clock()
+            left = self._start + self._seconds - self._clock()
             if left <= 0 or any(one.final for one in pending):
-                waited = self.seconds - max(left, 0.0)
-                raise WaitError(lines, seconds=round(waited, 1))
+                raise WaitError(lines, seconds=self.waited)
             if lines != told:
                 report("; ".join(lines))
                 told = lines

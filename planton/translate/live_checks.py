@@ -156,6 +156,15 @@ def live_problems(
                 origin,
                 subject,
             )
+        environment = live_environment(live, platform)
+        restore = environment.get("USE_WALG_RESTORE", "true").lower() == "true"
+        if environment.get("WALG_S3_PREFIX") and not restore and not operator.has_restore_switch:
+            yield Problem(
+                f"operator {operator.version} has no switch to turn restore off, as the live database {name} asks for",
+                "spec.operator_version",
+                origin,
+                subject,
+            )
         if archive := _live_identity(live, platform):
             other = archives.setdefault(archive, live)
             if other is not live:

@@ -7,6 +7,7 @@ operator's backup ConfigMap (to_json, from_json) and the operator's storage Secr
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from types import MappingProxyType
@@ -80,6 +81,7 @@ class BackupPlatform:
         force_path_style: Whether the bucket stands in the path of a request.
         disable_server_side_encryption: Whether no encryption is asked of the store.
         secret_name: Name of the storage Secret, in the operator's namespace and in each with a database.
+        secret_keys: Keys of the storage Secret that are meant: all that copies of it hold.
         labels: Labels of the operator's objects, for copies of the Secret.
         annotations: Annotations of the operator's objects, likewise.
         credentials: Contents of the storage Secret; None when they were not read.
@@ -98,6 +100,7 @@ class BackupPlatform:
     force_path_style: bool
     disable_server_side_encryption: bool
     secret_name: str
+    secret_keys: tuple[str, ...] = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     credentials: Credentials | None = None
@@ -128,8 +131,29 @@ class BackupPlatform:
         """
         try:
             facts = json.loads(text)
-            known = {item.name for item in fields(cls)} - {"credentials"}
-            return cls(**{key: value for key, value in facts.items() if key in known}, credentials=credentials)
-        except (TypeError, AttributeError, json.JSONDecodeError):
+            known = {item.name: item.type for item in fields(cls) if item.name != "credentials"}
+            given = {key: facts[key] for key in known if key in facts}
+            if "secret_keys" in given:
+                given["secret_keys"] = tuple(given["secret_keys"])
+            if not all(_is_form(value, str(known[key])) for key, value in given.items()):
+                raise ValueError
+            if not all(_NAME.fullmatch(given[key]) for key in ("namespace", "secret_name")):
+                raise ValueError
+            return cls(**given, credentials=credentials)
+        except (TypeError, AttributeError, KeyError, ValueError, RecursionError):
             # No cause: the text is not ours then, and may hold anything.
             raise ValueError(f"the annotation {PLATFORM_ANNOTATION} does not hold a backup platform") from None
+
+
+# Whoever may write a ConfigMap may write anything here, and names end up in paths of requests.
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
+
+
+def _is_form(value: object, form: str) -> bool:
+    if form == "bool":
+        return isinstance(value, bool)
+    if form.startswith("tuple"):
+        return isinstance(value, tuple) and all(isinstance(item, str) for item in value)
+    if form.startswith("Mapping"):
+        return isinstance(value, dict) and all(isinstance(item, str) for item in (*value, *value.values()))
+    return isinstance(value, str)

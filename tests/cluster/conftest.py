@@ -12,7 +12,8 @@ import pytest
 
 import planton
 from planton.cluster import ApplyResult, Plan, PlanOptions, ProgressEvent, connect
-from planton.cluster._connection import Connection, open_connection
+from planton.cluster._connection import Connection
+from planton.cluster._kubeconfig import open_connection
 from planton.cluster._resources import POSTGRESQL, key_of
 from planton.cluster._server import Server
 from planton.cluster._steps import Decisions

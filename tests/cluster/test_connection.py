@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from planton.cluster._connection import ApiError, Connection, apply_patch, delete, get, merge_patch, open_connection
+from planton.cluster._connection import ApiError, Connection, apply_patch, delete, get, merge_patch
+from planton.cluster._kubeconfig import open_connection
 from planton.cluster._resources import CONFIG_MAP, Key
 from planton.cluster._server import Server
 

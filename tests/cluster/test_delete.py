@@ -180,7 +180,11 @@ def test_a_database_is_not_deleted_while_the_operator_is_down(installed: Install
             delete(installed, text, name)
         assert installed.database(name)
         assert "delete-clustername" not in installed.database(name)["metadata"].get("annotations", {})
-        assert delete(installed, text, name, without_operator=True)[f"postgresql/{name}/db-{name}"] == "deleted"
+        with pytest.raises(RefusedError, match="cannot go with them"):
+            delete(installed, text, name, without_operator=True, volumes=True)
+        result = delete(installed, text, name, without_operator=True)
+        assert result[f"postgresql/{name}/db-{name}"] == "deleted"
+        assert result[f"StatefulSet/{name}/db-{name}"] == "skipped"
         left = installed.cluster.plan_delete(planton.loads(text), options=DeleteOptions(databases=(name,)))
         reasons = {change.subject: change.reason for change in left.changes}
         assert "deleted while none ran" in reasons[f"StatefulSet/{name}/db-{name}"]
@@ -257,6 +261,20 @@ def test_an_operator_with_databases_is_not_deleted(installed: Installed, name: s
     with pytest.raises(RefusedError, match="with the word for it"):
         delete(installed, installed.operator)
     assert not installed.plan(installed.operator).changed
+
+
+def test_a_database_that_others_made_is_not_deleted(installed: Installed, name: str) -> None:
+    spec = {"teamId": "them", "numberOfInstances": 1, "postgresql": {"version": "16"}, "volume": {"size": "1Gi"}}
+    theirs = {"apiVersion": "acid.zalan.do/v1", "kind": "postgresql", "metadata": {"name": f"db-{name}"}, "spec": spec}
+    installed.api.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    installed.api.request("POST", f"/apis/acid.zalan.do/v1/namespaces/{name}/postgresqls", theirs)
+    try:
+        with pytest.raises(RefusedError, match="was not made by planton"):
+            delete(installed, database(name), name)
+        assert installed.database(name)
+    finally:
+        # The operator's set would bring the storage Secret to it, which other tests do not expect.
+        installed.api.request("DELETE", f"/apis/acid.zalan.do/v1/namespaces/{name}/postgresqls/db-{name}")
 
 
 def test_progress_tells_what_is_done(installed: Installed, name: str) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import threading
 import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from planton.cluster import ProgressEvent, connect
-from planton.cluster._connection import open_connection
+from planton.cluster._kubeconfig import open_connection
 from planton.errors import ClusterError, RefusedError
 from sandbox import Sandbox
 from tests.cluster.conftest import Harness, words
@@ -72,24 +74,23 @@ def test_what_may_be_written_in_the_same_stage_is_written_and_told(
     harness: Harness, sandbox: Sandbox, space: str
 ) -> None:
     user = restricted(harness, sandbox, space, rule("namespaces secrets"))
-    other = f"{space}-b"
-    objects = [namespace(space), namespace(other), secret(space), secret(other)]
-    quota = {"metadata": {"name": "none"}, "spec": {"hard": {"count/secrets": "0"}}}
-    plan = user.plan(objects)
-    harness.apply([namespace(other)])
-    harness.api.request("POST", f"/api/v1/namespaces/{other}/resourcequotas", quota)
-    harness.api.request(
-        "PATCH",
-        f"/api/v1/namespaces/{other}/resourcequotas/none/status",
-        {"status": {"hard": {"count/secrets": "0"}, "used": {"count/secrets": "0"}}},
-        content_type="application/merge-patch+json",
-    )
+    full = [f"{space}-b", f"{space}-c"]
+    spaces = [space, *full]
+    plan = user.plan([*map(namespace, spaces), *map(secret, spaces)])
+    for one in full:
+        harness.apply([namespace(one)])
+        path = f"/api/v1/namespaces/{one}/resourcequotas"
+        hard = {"hard": {"count/secrets": "0"}}
+        harness.api.request("POST", path, {"metadata": {"name": "none"}, "spec": hard})
+        status = {"status": {**hard, "used": {"count/secrets": "0"}}}
+        harness.api.request("PATCH", f"{path}/none/status", status, content_type="application/merge-patch+json")
     with pytest.raises(ClusterError) as caught:
         user.carry_out(plan)
-    assert caught.value.subject == f"Secret/{other}/keys"
+    for one in full:
+        assert f"Secret/{one}/keys" in str(caught.value)
     assert words(caught.value.changes) == {
         f"Namespace/{space}": "created",
-        f"Namespace/{other}": "unchanged",
+        **{f"Namespace/{one}": "unchanged" for one in full},
         f"Secret/{space}/keys": "created",
     }
 
@@ -214,6 +215,28 @@ def test_a_token_that_is_not_accepted(tmp_path: Path, sandbox: Sandbox) -> None:
     assert caught.value.status == 401
     assert "log in again" in caught.value.remedy
     assert "not-a-token" not in str(caught.value)
+
+
+def test_a_kubeconfig_with_a_plugin_that_gives_tokens(tmp_path: Path, sandbox: Sandbox) -> None:
+    config = yaml.safe_load(sandbox.kubeconfig.read_text())
+    answer = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": {"token": sandbox.admin_token},
+    }
+    (tmp_path / "answer.json").write_text(json.dumps(answer))
+    plugin = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": "cat",
+        "args": [str(tmp_path / "answer.json")],
+        "interactiveMode": "Never",
+    }
+    config["users"][0]["user"] = {"exec": plugin}
+    (tmp_path / "kubeconfig").write_text(json.dumps(config))
+    assert connect(tmp_path / "kubeconfig").facts()[1].from_cluster
+    (tmp_path / "answer.json").write_text("{}")
+    with pytest.raises(ClusterError):
+        connect(tmp_path / "kubeconfig").facts()
 
 
 def test_no_object_of_the_layer_prints_a_token(harness: Harness, sandbox: Sandbox) -> None:

@@ -193,6 +193,15 @@ def test_an_operator_that_came_by_other_means_is_not_taken_over(sandbox: Sandbox
         made.api.request("DELETE", f"{path}/postgres-operator")
 
 
+@pytest.mark.usefixtures("served")
+def test_an_operator_that_finds_databases_says_so(sandbox: Sandbox, space: str) -> None:
+    made = Installed(sandbox)
+    foreign(made, space)
+    plan = made.plan(made.operator)
+    assert "postgres-operator begins to look after 1 database of the cluster" in plan.effects
+    assert words(plan)[f"Secret/{space}/{STORAGE}"] == "created"
+
+
 def test_databases_without_an_operator_are_refused(sandbox: Sandbox) -> None:
     cluster = planton.connect(sandbox.kubeconfig)
     with pytest.raises(RefusedError, match="no operator to look after databases"):

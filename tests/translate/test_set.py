@@ -208,3 +208,10 @@ def test_rendering_is_pure() -> None:
 def test_rendering_shows_no_keys() -> None:
     rendering = planton.render(planton.loads(operator()))
     assert repr(rendering) == "<Rendering: 10 objects, 0 warnings>"
+
+
+def test_an_operator_version_without_the_switch_that_a_live_database_uses() -> None:
+    live = ExistingDatabase("one", "norestore", "17", {"USE_WALG_RESTORE": "false"})
+    existing = Existing(from_cluster=True, databases=(live,))
+    (text,) = problems(operator(version="2.0.1"), existing)
+    assert "has no switch to turn restore off, as the live database one/norestore asks for" in text

@@ -1,0 +1,144 @@
+"""What is wanted against what is there, without a server."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from planton.cluster.compare import is_settled
+from planton.cluster.effects import effects_of
+from planton.cluster.normalise import ABSENT, parse_quantity, same
+from tests.cluster.objects import Object, config_map, deployment, namespace, secret
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("1000m", "1"), ("0.1", "100m"), ("1Gi", "1024Mi"), ("1e3", "1k"), (".5", "500m"), (1, "1"), ("1.", "1")],
+)
+def test_equal_quantities(one: object, other: object) -> None:
+    assert parse_quantity(one) is not None
+    assert parse_quantity(one) == parse_quantity(other)
+
+
+@pytest.mark.parametrize("text", ["", "1 Gi", "1K", "Gi", "1.2.3", "0x10", "1e", "--1", "inf", "nan", None, True, []])
+def test_no_quantities(text: object) -> None:
+    assert parse_quantity(text) is None
+
+
+@pytest.mark.parametrize("value", ["", 0, False, [], {}])
+def test_an_empty_field_may_come_back_absent_only_where_the_server_has_a_type(value: object) -> None:
+    assert same(value, ABSENT, ("spec", "field"), typed=True)
+    assert not same(value, ABSENT, ("spec", "field"), typed=False)
+
+
+@pytest.mark.parametrize("place_", ["data", "labels", "annotations", "matchLabels"])
+def test_an_empty_entry_of_a_map_of_names_never_comes_back_absent(place_: str) -> None:
+    assert not same("", ABSENT, (place_, "key"), typed=True)
+
+
+@pytest.mark.parametrize(("one", "other"), [(True, 1), (False, 0), ("1", 1), (True, "true"), ("a", "b"), (None, "")])
+def test_values_of_other_types_differ(one: object, other: object) -> None:
+    assert not same(one, other, ("spec", "field"), typed=True)
+
+
+def applied(obj: Object, fields: Object, **changes: Any) -> Object:
+    live = copy.deepcopy(obj) | changes
+    live["metadata"]["managedFields"] = [
+        {"manager": "planton", "operation": "Apply", "apiVersion": "v1", "fieldsV1": fields},
+        {"manager": "planton", "operation": "Update", "apiVersion": "v1", "fieldsV1": {"f:data": {"f:x": {}}}},
+        {"manager": "planton", "operation": "Apply", "subresource": "status", "fieldsV1": {"f:status": {}}},
+    ]
+    return live
+
+
+LABELS: Object = {f"f:{name}": {} for name in namespace("a")["metadata"]["labels"]}
+META = {"f:metadata": {"f:labels": LABELS}}
+
+
+def test_both_directions_count() -> None:
+    desired = config_map("a", one="1", two="2")
+    owned: Object = {**META, "f:data": {"f:one": {}, "f:two": {}}}
+    assert is_settled(desired, applied(desired, owned))
+    # We own more than we send, or less; nobody of ours has applied it; it is not ours at all.
+    assert not is_settled(desired, applied(desired, {**owned, "f:data": {**owned["f:data"], "f:three": {}}}))
+    assert not is_settled(desired, applied(desired, {**META, "f:data": {"f:one": {}}}))
+    assert not is_settled(desired, applied(desired, META))
+    assert not is_settled(desired, desired)
+    other = applied(desired, owned)
+    other["metadata"]["managedFields"][0]["manager"] = "kubectl"
+    assert not is_settled(desired, other)
+
+
+def test_values_count_as_well_as_ownership() -> None:
+    desired = config_map("a", one="1")
+    owned: Object = {**META, "f:data": {"f:one": {}}}
+    assert not is_settled(desired, applied(desired, owned, data={"one": "2"}))
+    assert not is_settled(desired, applied(desired, owned, data={}))
+    assert is_settled(desired, applied(desired, owned, data={"one": "1", "foreign": "2"}))
+
+
+def test_a_map_that_was_owned_while_empty_is_asked_about() -> None:
+    desired = config_map("a", one="1")
+    assert not is_settled(desired, applied(desired, {**META, "f:data": {}}))
+
+
+@pytest.mark.parametrize("keys", [["a", "a"], ["a"], ["a", "b", "c"]])
+def test_lists_by_key_must_match_one_to_one(keys: list[str]) -> None:
+    desired: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": {}, "items": [{"name": one} for one in keys]}
+    owned: Object = {"f:items": {f'k:{{"name":"{one}"}}': {".": {}, "f:name": {}} for one in ("a", "b")}}
+    live = applied({**desired, "items": [{"name": "b"}, {"name": "a", "default": 1}, {"name": "z"}]}, owned)
+    assert not is_settled(desired, live)
+    assert is_settled({**desired, "items": [{"name": "a"}, {"name": "b"}]}, live)
+
+
+def test_lists_of_values_are_sets() -> None:
+    desired: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": {}, "items": ["b", "a"]}
+    owned: Object = {"f:items": {".": {}, 'v:"a"': {}, 'v:"b"': {}}}
+    assert is_settled(desired, applied({**desired, "items": ["a", "x", "b"]}, owned))
+    assert not is_settled(desired, applied({**desired, "items": ["a", "x"]}, owned))
+    assert not is_settled({**desired, "items": ["a"]}, applied(desired, owned))
+
+
+def test_the_operator_restarts_only_for_its_template() -> None:
+    def made(image: str, labels: dict[str, str] | None = None) -> Object:
+        obj = deployment("a", "postgres-operator", image=image)
+        obj["spec"]["selector"] = {"matchLabels": {"app.kubernetes.io/name": "postgres-operator"}}
+        obj["metadata"]["labels"] = {**obj["metadata"]["labels"], **(labels or {})}
+        return obj
+
+    assert effects_of(made("two"), made("one"))
+    assert effects_of(made("one", {"team": "x"}), made("one")) == ()
+    assert effects_of(made("one"), None) == ()
+    assert effects_of(deployment("a", image="two"), deployment("a", image="one")) == ()
+    stopped = made("one")
+    stopped["spec"]["replicas"] = 0
+    assert effects_of(stopped, made("one")) == ("postgres-operator stops: no database is looked after",)
+
+
+def test_changed_keys_do_not_reach_pods_by_themselves() -> None:
+    assert effects_of(secret("a", KEY="two"), secret("a", KEY="one")) == (
+        "pods in namespace a keep the old keys until they restart",
+    )
+    assert effects_of(secret("a", KEY="one"), None) == ()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "word"),
+    [({"WALG_S3_PREFIX": "a"}, {"x": "y"}, "stop"), ({"x": "y"}, {"WALG_S3_PREFIX": "a"}, "begin"),
+     ({"WALG_S3_PREFIX": "a"}, {"WALG_S3_PREFIX": "b"}, "move"),
+     ({"WALG_S3_PREFIX": "a", "AWS_ENDPOINT": "a"}, {"WALG_S3_PREFIX": "a", "AWS_ENDPOINT": "b"}, "move")],
+)  # fmt: skip
+def test_the_operators_backup_settings(before: dict[str, str], after: dict[str, str], word: str) -> None:
+    name = "postgres-pod-backup-config"
+    (effect,) = effects_of(config_map("a", name, **after), config_map("a", name, **before))
+    assert word in effect
+    assert effects_of(config_map("a", "other", **after), config_map("a", "other", **before)) == ()
+
+
+def test_another_image_restarts_every_database() -> None:
+    name = "postgres-operator"
+    effects = effects_of(config_map("a", name, docker_image="two"), config_map("a", name, docker_image="one"))
+    assert effects == ("the pods of all databases restart with another image",)
+    assert effects_of(config_map("a", name, workers="2"), config_map("a", name, workers="1")) == ()

@@ -1,0 +1,168 @@
+"""No credential is shown: by its name, by its value, in a diff, by a plan."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from planton.cluster import Change, ClusterIdentity, FieldChange, Plan
+from planton.cluster.changes import Sealed, summary
+from planton.cluster.diff import field_changes
+from planton.cluster.mask import HIDDEN, Scrubber, looks_like_credential, scrubber_for
+from tests.cluster.objects import config_map, deployment, secret
+
+IDENTITY = ClusterIdentity("https://example.org:6443", "here", "kubeconfig")
+NOTHING = Scrubber()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "PGPASSWORD", "WALG_LIBSODIUM_KEY",
+        "WALG_PGP_KEY", "WALG_PGP_KEY_PASSPHRASE", "AZURE_STORAGE_ACCESS_KEY", "AZURE_STORAGE_SAS_TOKEN", "api-key",
+        "CLONE_AWS_SECRET_ACCESS_KEY", "logical_backup_s3_secret_access_key", "scalyr_api_key", "private_key", "passwd",
+        "AZURE_CLIENT_SECRET", "kubernetes.io/tls.key", "htpasswd", "GITHUB_TOKEN",
+    ],
+)  # fmt: skip
+def test_names_of_credentials(name: str) -> None:
+    assert looks_like_credential(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "USE_WALG_BACKUP", "WALG_S3_PREFIX", "AWS_ENDPOINT", "AWS_REGION", "BACKUP_SCHEDULE", "watched_namespace",
+        "pod_environment_secret", "enable_secrets_deletion", "secret_name_template", "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "WALG_LIBSODIUM_KEY_PATH", "delete_annotation_name_key", "docker_image", "max_connections", "CLONE_SCOPE",
+        "WALG_LIBSODIUM_KEY_TRANSFORM", "enable_password_rotation", "pod_service_account_name",
+    ],
+)  # fmt: skip
+def test_names_that_may_be_shown(name: str) -> None:
+    assert not looks_like_credential(name)
+
+
+def test_a_scrubber_knows_values_in_all_their_forms() -> None:
+    value = 'sen"tinel\\+ä\nline two of it'
+    scrubber = scrubber_for([secret("a", KEY=value)])
+    encoded = secret("a", KEY=value)["data"]["KEY"]
+    for text in (value, encoded, json.dumps(value), json.dumps(value, ensure_ascii=False), "line two of it"):
+        assert "tinel" not in scrubber.text(f"before {text} after")
+        assert "line two" not in scrubber.text(f"before {text} after")
+        assert encoded not in scrubber.text(f"before {text} after")
+        assert scrubber.text(f"before {text} after").startswith("before ")
+    assert scrubber.text("nothing in it") == "nothing in it"
+    assert "tinel" not in repr(scrubber)
+    with pytest.raises(TypeError):
+        pickle.dumps(scrubber)
+
+
+def test_short_values_are_no_reason_to_hide_half_of_every_text() -> None:
+    scrubber = scrubber_for([secret("a", KEY="abc")])
+    assert scrubber.text("abc is the alphabet") == "abc is the alphabet"
+
+
+def test_the_longer_of_two_values_goes_whole() -> None:
+    assert Scrubber(["abcd", "abcdef"]).text("x abcdef y abcd") == f"x {HIDDEN} y {HIDDEN}"
+
+
+@given(st.text(min_size=4), st.text(), st.text())
+def test_no_value_survives_scrubbing(value: str, before: str, after: str) -> None:
+    text = Scrubber([value]).text(before + value + after)
+    # What is left may hold it again only where the mark itself makes it up.
+    assert value not in text or value in HIDDEN or value in before + HIDDEN + after
+
+
+def test_a_diff_hides_credentials_wherever_they_stand() -> None:
+    before = config_map("a", AWS_SECRET_ACCESS_KEY="sentinel-1", USE="1")
+    after = config_map("a", AWS_SECRET_ACCESS_KEY="sentinel-2", USE="2")
+    assert field_changes(before, after, NOTHING) == (
+        FieldChange("data.AWS_SECRET_ACCESS_KEY", HIDDEN, HIDDEN),
+        FieldChange("data.USE", '"1"', '"2"'),
+    )
+    (change,) = field_changes(secret("a", ANY="sentinel-1"), secret("a", ANY="sentinel-2"), NOTHING)
+    assert change == FieldChange("data.ANY", HIDDEN, HIDDEN)
+    with_env = deployment("a", env=[{"name": "SETTINGS", "value": "x"}, {"name": "API_TOKEN", "value": "sentinel"}])
+    for one, other in ((deployment("a"), with_env), (with_env, deployment("a"))):
+        assert "sentinel" not in str(field_changes(one, other, NOTHING))
+    annotated = copy.deepcopy(before)
+    annotated["metadata"]["annotations"] = {"kubectl.kubernetes.io/last-applied-configuration": "sentinel"}
+    assert "sentinel" not in str(field_changes(before, annotated, NOTHING))
+    # By its value too, where the name says nothing.
+    known = Scrubber(["sentinel-9"])
+    assert "sentinel" not in str(field_changes(before, config_map("a", plain="x sentinel-9 y"), known))
+
+
+def test_a_diff_names_items_by_their_keys() -> None:
+    after = deployment("a", image="example.org/worker:2", env=[{"name": "EMPTY"}, {"name": "NEW", "value": "n"}])
+    after["spec"]["replicas"] = 0
+    paths = {one.path: (one.before, one.after) for one in field_changes(deployment("a"), after, NOTHING)}
+    prefix = "spec.template.spec.containers[name=worker]"
+    assert paths == {
+        "spec.replicas": ("1", "0"),
+        f"{prefix}.image": ('"example.org/worker:1"', '"example.org/worker:2"'),
+        f"{prefix}.env[name=SETTINGS].value": ('"settings"', None),
+        f"{prefix}.env[name=EMPTY].value": ('""', None),
+        f"{prefix}.env[name=NEW].value": (None, '"n"'),
+    }
+
+
+def test_a_diff_sees_another_order_and_quotes_odd_names() -> None:
+    env = [{"name": "B", "value": "2"}, {"name": "A", "value": "1"}]
+    one, other = deployment("a", env=env), deployment("a", env=env[::-1])
+    (change,) = field_changes(one, other, NOTHING)
+    assert (change.path.endswith("env (order)"), change.before, change.after) == (True, '["B", "A"]', '["A", "B"]')
+    odd = config_map("a")
+    odd["metadata"]["labels"] = {**odd["metadata"]["labels"], "example.org/team": "x"}
+    assert field_changes(config_map("a"), odd, NOTHING)[0].path == 'metadata.labels["example.org/team"]'
+
+
+def test_a_diff_leaves_out_what_only_the_server_writes() -> None:
+    after = config_map("a") | {"status": {"seen": 1}}
+    after["metadata"] = {**after["metadata"], "uid": "1", "resourceVersion": "5", "generation": 3, "managedFields": []}
+    assert field_changes(config_map("a"), after, NOTHING) == ()
+
+
+def test_a_plan_gives_nothing_away() -> None:
+    plan = Plan(IDENTITY, (), _sealed=Sealed([secret("a", KEY="sentinel-value")]))
+    encoded = secret("a", KEY="sentinel-value")["data"]["KEY"]
+    for text in (repr(plan), str(plan), str(dataclasses.asdict(plan)), str(copy.deepcopy(plan))):
+        assert "sentinel" not in text
+        assert encoded not in text
+    with pytest.raises(TypeError):
+        pickle.dumps(plan)
+    with pytest.raises(TypeError):
+        json.dumps(dataclasses.asdict(plan))
+    assert dataclasses.replace(plan, warnings=()) == plan
+
+
+def test_a_plan_can_be_read() -> None:
+    diff = (FieldChange("spec.replicas", "1", "2"), FieldChange("data.KEY", HIDDEN, None))
+    changes = (
+        Change("created", "v1", "Namespace", "", "a"),
+        Change("configured", "v1", "ConfigMap", "a", "b", diff, ("it restarts",)),
+        Change("unchanged", "v1", "Secret", "a", "c"),
+        Change("skipped", "v1", "Secret", "a", "d", reason="stays"),
+    )
+    assert str(Plan(IDENTITY, changes, effects=("it restarts",), target_clusters=("one",))) == "\n".join(
+        [
+            "Cluster: https://example.org:6443 (context here of kubeconfig)",
+            "Target cluster in the manifests: one",
+            "+ Namespace/a created",
+            "~ ConfigMap/a/b configured",
+            "    spec.replicas: 1 -> 2",
+            "    data.KEY: <hidden> -> (removed)",
+            "    ! it restarts",
+            ". Secret/a/d skipped (stays)",
+            "Effects:",
+            "  it restarts",
+            "Plan: 1 created, 1 configured, 1 unchanged, 1 skipped.",
+        ]
+    )
+    assert summary(()) == "nothing"
+    assert not Plan(IDENTITY, changes[2:]).changed
