@@ -76,9 +76,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(_options: argparse.Namespace) -> int:
     with _terminate_like_interrupt(), Sandbox.start() as sandbox:
-        print(sandbox.kubeconfig, flush=True)
-        _hint(sandbox.kubeconfig, "Ctrl-C")
+        # Whoever reads the path may stop it at once: all else is said before, and from here on that is its proper end.
         try:
+            _hint(sandbox.kubeconfig, "Ctrl-C")
+            print(sandbox.kubeconfig, flush=True)
             while True:
                 sandbox.check()
                 time.sleep(1.0)
@@ -97,7 +98,7 @@ def _up(options: argparse.Namespace) -> int:
         kubeconfig = _wait_until_ready(error.folder)
         print(f"sandbox: {name} is up already", file=sys.stderr)
     print(kubeconfig)
-    _hint(kubeconfig, "python -m sandbox down" + ("" if name == _DEFAULT_NAME else f" --name {name}"))
+    _hint(kubeconfig, "make sandbox-down" if name == _DEFAULT_NAME else f"python -m sandbox down --name {name}")
     return 0
 
 
@@ -106,7 +107,8 @@ def _down(options: argparse.Namespace) -> int:
     base = _folders.root()
     folders = _folders.named(base) if options.all else [base / _folders.check_name(options.name)]
     if not options.all and not _folders.is_alive(folders[0]):
-        raise SandboxError(f"no sandbox named {options.name} is up; `python -m sandbox list` shows those that are")
+        print(f"sandbox: {options.name} is not up; `python -m sandbox list` shows those that are", file=sys.stderr)
+        return 0
     for folder in folders:
         _end(folder)
         print(f"sandbox: {folder.name} is down", file=sys.stderr)

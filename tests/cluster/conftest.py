@@ -146,8 +146,8 @@ def words(result: ApplyResult | Plan | Iterable[Change]) -> dict[str, str]:
 SETTINGS = """
 operator_settings:
   resource_check_interval: "1s"
-  resource_check_timeout: "1s"
-  pod_label_wait_timeout: "1s"
+  resource_check_timeout: "3s"
+  pod_label_wait_timeout: "3s"
   ready_wait_interval: "1s"
   ready_wait_timeout: "1s"
   enable_database_access: "false"

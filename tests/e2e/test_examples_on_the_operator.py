@@ -6,61 +6,27 @@ import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from sandbox import Sandbox
 from tests.api import Api
-from tests.e2e.support import DATABASES, as_values, container_env, files, planton
+from tests.e2e.support import (
+    DATABASES,
+    OPERATORS_OWN,
+    SECRET,
+    as_values,
+    container_env,
+    expected,
+    files,
+    planton,
+)
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("e2e-examples")]
 
 KEYS = {"operator-full": ("your-access-key", "your-secret-key"), "operator-basic": ("R2_ACCESS_KEY", "R2_SECRET_KEY")}
 
-SECRET = "r2-postgres-backup-credentials"
-FROM_OPERATOR = {
-    "AWS_ACCESS_KEY_ID": (SECRET, "AWS_ACCESS_KEY_ID"),
-    "AWS_SECRET_ACCESS_KEY": (SECRET, "AWS_SECRET_ACCESS_KEY"),
-    "AWS_ENDPOINT": "https://your-account-id.r2.cloudflarestorage.com",
-    "AWS_REGION": "auto",
-    "AWS_S3_FORCE_PATH_STYLE": "true",
-    "BACKUP_SCHEDULE": "0 2 * * *",
-    "CLONE_USE_WALG_RESTORE": "true",
-    "USE_WALG_BACKUP": "true",
-    "USE_WALG_RESTORE": "true",
-    "WALG_DISABLE_S3_SSE": "true",
-    "WALG_S3_PREFIX": "s3://postgres-backups/backups/$(SCOPE)/$(PGVERSION)",
-}
-# Written by hand from messages.md: what each database's pods get on top of the operator's own variables.
-EXPECTED: dict[str, dict[str, Any]] = {
-    "production-db": FROM_OPERATOR,
-    "my-database": {
-        **FROM_OPERATOR,
-        "BACKUP_SCHEDULE": "0 3 * * *",
-        "WALG_S3_PREFIX": "s3://my-bucket/custom/path/$(PGVERSION)",
-    },
-    "critical-db": {
-        **FROM_OPERATOR,
-        "BACKUP_SCHEDULE": "0 */6 * * *",
-        "WALG_S3_PREFIX": "s3://compliance-backups/critical/$(PGVERSION)",
-    },
-    "temporary-db": {
-        **FROM_OPERATOR,
-        "CLONE_USE_WALG_RESTORE": "false",
-        "USE_WALG_BACKUP": "false",
-        "USE_WALG_RESTORE": "false",
-        # An empty value reads as absent in a pod template; that the name is there is what counts.
-        "WALG_S3_PREFIX": "",
-    },
-}
-# What the operator writes into every pod, whatever is asked for (v1.15.1, generateSpiloPodEnvVars).
-OPERATORS_OWN = {
-    "SCOPE", "PGROOT", "POD_IP", "POD_NAMESPACE", "PGUSER_SUPERUSER", "KUBERNETES_SCOPE_LABEL", "KUBERNETES_ROLE_LABEL",
-    "PGPASSWORD_SUPERUSER", "PGUSER_STANDBY", "PGPASSWORD_STANDBY", "PAM_OAUTH2", "HUMAN_ROLE", "PGVERSION",
-    "KUBERNETES_LABELS", "SPILO_CONFIGURATION", "DCS_ENABLE_KUBERNETES_API", "KUBERNETES_BOOTSTRAP_LABELS",
-    "KUBERNETES_USE_CONFIGMAPS",
-}  # fmt: skip
+EXPECTED = expected("your-account-id")
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 
 from sandbox import Sandbox
 from tests.api import Api, eventually
-from tests.e2e.support import DATABASES, as_values, container_env, files, planton
+from tests.e2e.support import DATABASES, OPERATORS_OWN, as_values, container_env, expected, files, planton
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("e2e-change")]
 
@@ -37,6 +37,9 @@ def test_another_account_reaches_every_database(sandbox: Sandbox) -> None:
         done = planton(sandbox, "apply", *files(operator, *DATABASES))
         assert done.returncode == 0, done.stdout + done.stderr
         wait_for_account(api, account)
+        for name, values in expected(account).items():
+            found = as_values(container_env(api, name))
+            assert {key: value for key, value in found.items() if key not in OPERATORS_OWN} == values
     # The operator's manifest alone is enough: databases follow without being applied again.
     done = planton(sandbox, "apply", *files("operator-full"))
     assert done.returncode == 0, done.stdout + done.stderr
