@@ -19,10 +19,18 @@ from planton.translate.platform import BackupPlatform
 from planton.types import PostgresKubernetes, Resource
 
 
+class _Data(dict[str, str]):
+    """Data of a Secret that does not print itself, wherever an object lands that somebody took out of a rendering."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} hidden>"
+
+
 class Rendering(Sequence[KubernetesObject]):
     """Kubernetes objects in the order in which they are applied, with what is worth saying about them.
 
-    Secrets among them hold real values: show a rendering by `planton render`, which masks them.
+    Secrets among them hold real values, which do not stand in any `repr` but in what is made of it in other ways: show
+    a rendering by `planton render`, which masks them.
 
     Attributes:
         manifests: The messages with their defaults filled.
@@ -47,7 +55,10 @@ class Rendering(Sequence[KubernetesObject]):
             platform: The backup platform in force.
             warnings: What is worth saying.
         """
-        self._objects = tuple(objects)
+        self._objects = tuple(
+            {**one, "data": _Data(one["data"])} if one.get("kind") == "Secret" and "data" in one else one
+            for one in objects
+        )
         self.manifests = manifests
         self.platform = platform
         self.warnings = tuple(warnings)
@@ -55,9 +66,11 @@ class Rendering(Sequence[KubernetesObject]):
     @overload
     def __getitem__(self, index: int) -> KubernetesObject: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[KubernetesObject]: ...
-    def __getitem__(self, index: int | slice) -> KubernetesObject | Sequence[KubernetesObject]:
-        """Gives an object by its place."""
+    def __getitem__(self, index: slice) -> Rendering: ...
+    def __getitem__(self, index: int | slice) -> KubernetesObject | Rendering:
+        """Gives an object by its place, or a part of the rendering."""
+        if isinstance(index, slice):
+            return Rendering(self._objects[index], self.manifests, self.platform, self.warnings)
         return self._objects[index]
 
     def __len__(self) -> int:

@@ -19,7 +19,7 @@ annotation_maps = st.dictionaries(
 memory = st.from_regex(r"[1-9][0-9]{0,2}(Mi|Gi)", fullmatch=True)
 cpu = st.from_regex(r"[1-9][0-9]{0,3}m|[1-9]", fullmatch=True)
 disk = st.from_regex(r"[1-9][0-9]{0,3} ?(Mi|Gi|Ti)", fullmatch=True)
-keys = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=40)
+keys = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=40)
 buckets = st.from_regex(r"[a-z]([a-z0-9]{1,20})[a-z0-9]", fullmatch=True)
 paths = st.from_regex(r"[a-z0-9]{1,8}(/[a-z0-9]{1,8}){0,2}", fullmatch=True)
 schedules = st.sampled_from(["0 2 * * *", "*/15 * * * *", "30 4 * * 0", "0 */6 * * *", "0 1 1 * *"])

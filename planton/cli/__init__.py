@@ -15,7 +15,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0 done or nothing to do; 1 bad input, refused or failed; 2 for `plan` with changes and
-        `env --live` with differences; 130 after Ctrl-C, 143 after SIGTERM, 141 when the output is not read any more.
+        `env --live` with differences; 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, 141 when the output is
+        not read any more.
     """
     try:
         # Here, so that Ctrl-C while it is imported ends as quietly as at any other time.

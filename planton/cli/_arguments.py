@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 _DURATION = r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?"
+_MEANT = {"diff": "plan", "destroy": "delete", "get": "status", "list": "status", "template": "render"}
+"""Verbs of other programs."""
 LONGEST_WAIT = 24 * 3600.0
 """Longest --timeout, in seconds."""
 
@@ -82,11 +84,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
     if argv and argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version"):
         raise UsageError(f"{argv[0]} stands before the verb", "The verb comes first: `planton plan -f FILE`.")
+    if argv and argv[0] == "help":
+        argv = [*argv[1:], "--help"]
     # What may stand before the verb takes no value, so this is the verb, or else nothing is.
     verb = next((argument for argument in argv if not argument.startswith("-")), "")
     parser, verbs = build(verb)
     if verb and verb not in VERBS:
-        near = _nearest(verb, VERBS)
+        near = _MEANT.get(verb) or _nearest(verb, VERBS)
         hint = f"Did you mean `{parser.prog} {near}`?" if near else f"The verbs are {', '.join(VERBS)}."
         raise UsageError(f'there is no verb "{verb}"', f"{hint} See `{parser.prog} --help`.")
     arguments, rest = parser.parse_known_args(argv)
@@ -198,7 +202,8 @@ def add_planning(parser: Parser) -> None:
     group.add_argument(
         "--allow-version-change",
         action="store_true",
-        help="accept another PostgreSQL version for a database that is there: a major upgrade",
+        help="accept another PostgreSQL version for a database that is there: its pods restart, and the upgrade itself "
+        "is run by hand (docs/operations.md)",
     )
 
 

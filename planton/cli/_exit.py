@@ -21,6 +21,8 @@ ERROR = 1
 """Bad input, refused, or failed."""
 CHANGES = 2
 """The cluster differs: `plan` has changes, `env --live` found differences."""
+HUNG_UP = 129
+"""The terminal went away (128 + SIGHUP)."""
 INTERRUPTED = 130
 """Stopped by Ctrl-C (128 + SIGINT)."""
 BROKEN_PIPE = 141

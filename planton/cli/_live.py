@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from planton.cluster.mask import HIDDEN, looks_like_credential
+from planton.cluster.mask import HIDDEN, is_shown_variable
 from planton.translate.archive import resolve
 from planton.translate.backup import environment_of
-from planton.translate.environment import Variable
+from planton.translate.environment import SPILO_DEFAULTS, Variable
 
 if TYPE_CHECKING:
     from planton.translate.existing import ExistingDatabase
@@ -79,7 +79,7 @@ def read_entries(environment: Iterable[dict[str, Any]]) -> dict[str, Entry]:
         elif not source:
             # The API server leaves an empty value out.
             value = str(item.get("value") or "")
-            entries[name] = Entry(HIDDEN if value and looks_like_credential(name) else value, "", times)
+            entries[name] = Entry(HIDDEN if value and not is_shown_variable(name) else value, "", times)
     return entries
 
 
@@ -98,7 +98,7 @@ def wanted_in_cluster(database: ExistingDatabase, platform: BackupPlatform | Non
     """
 
     def variable(name: str, value: str, source: str) -> Variable:
-        shown = HIDDEN if value and looks_like_credential(name) else value
+        shown = HIDDEN if value and not is_shown_variable(name) else value
         resolved = resolve(shown, scope=database.name, version=database.version, namespace=database.namespace)
         return Variable(name, shown, resolved, source)
 
@@ -112,6 +112,9 @@ def wanted_in_cluster(database: ExistingDatabase, platform: BackupPlatform | Non
             variables.setdefault(name, Variable(name, None, None, "operator", f"{platform.secret_name}/{name}"))
         for name, value in environment_of(platform).items():
             variables.setdefault(name, variable(name, value, "operator"))
+    if (archive := variables.get("WALG_S3_PREFIX")) and archive.value:
+        for name, value in SPILO_DEFAULTS.items():
+            variables.setdefault(name, variable(name, value, "default"))
     return [variables[name] for name in sorted(variables)]
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
+import threading
 
 from planton.cli._arguments import parse
-from planton.cli._exit import CHANGES, DONE, INTERRUPTED, TERMINATED, Stopped, report
+from planton.cli._exit import CHANGES, DONE, HUNG_UP, INTERRUPTED, TERMINATED, Stopped, report
 from planton.cli._output import Console, OutputError
 
 TYPE_CHECKING = False  # Checkers go by the name; importing typing would be a tenth of the start-up.
@@ -53,18 +54,23 @@ def _run(argv: Sequence[str], console: Console) -> int:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[None]:
-    """Turns SIGTERM into an exception, so that what was done can be told."""
+    """Turns SIGTERM and SIGHUP into exceptions, so that what was done can be told and what is left is removed."""
+    words = {signal.SIGTERM: (TERMINATED, "terminated"), signal.SIGHUP: (HUNG_UP, "hung up")}
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise Stopped(TERMINATED, "terminated")
+        raise Stopped(*words[signal.Signals(number)])
 
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:
-        # Not the main thread: then somebody else handles signals.
+    if threading.current_thread() is not threading.main_thread():
+        # Then somebody else handles signals.
         yield
         return
+    before = {number: signal.getsignal(number) for number in words}
+    # Under nohup a closed terminal shall not matter.
+    taken = [number for number in words if before[number] is not signal.SIG_IGN]
+    for number in taken:
+        signal.signal(number, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number in taken:
+            signal.signal(number, before[number])

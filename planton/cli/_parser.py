@@ -29,7 +29,7 @@ Exit codes:
   0    done, or nothing to do
   1    bad input, refused, or failed; stderr says what, where, and what to do
   2    plan: there are changes; env --live: the pods differ. Never from another verb
-  130  stopped by Ctrl-C; 143: by SIGTERM; 141: nobody reads the output any more
+  130  stopped by Ctrl-C; 143: by SIGTERM; 129: by SIGHUP; 141: nobody reads the output any more
 
 Results go to stdout, everything else to stderr. Credentials are masked everywhere.
 `planton VERB --help` has examples."""

@@ -12,10 +12,10 @@ from planton.cli._output import Console, printable
 from planton.cli._problems import as_data, counted
 from planton.cli._progress import Progress
 from planton.cluster import ApplyResult, Plan, PlanOptions
-from planton.errors import ClusterError
+from planton.errors import ClusterError, PlantonError
 
 if TYPE_CHECKING:
-    from planton.cluster import Change
+    from planton.cluster import Change, ClusterIdentity
 
 R = TypeVar("R", bound=Plan | ApplyResult)
 
@@ -38,22 +38,27 @@ def plan_options(arguments: argparse.Namespace) -> PlanOptions:
     )
 
 
-def planned(work: Callable[[Progress], R], console: Console) -> R:
-    """Makes a plan, with progress.
+def planned(work: Callable[[Progress], R], identity: ClusterIdentity, console: Console) -> R:
+    """Makes a plan, with progress. When there is none, says which cluster was asked.
 
     Args:
         work: Makes it.
+        identity: The cluster.
         console: Where to show the progress.
 
     Returns:
         The plan.
 
     Raises:
+        PlantonError: It is refused, or could not be made.
         Stopped: A signal came.
     """
     try:
         with Progress(console) as progress:
             return work(progress)
+    except PlantonError:
+        console.plain(f"Cluster: {identity}")
+        raise
     except (KeyboardInterrupt, Stopped) as stop:
         raise _stopped(stop, "while planning; nothing was written") from None
 
@@ -74,6 +79,7 @@ def carried_out(
 
     Raises:
         ClusterError: It failed.
+        PlantonError: Something else was wrong, before anything was written.
         Stopped: A signal came.
     """
     progress = Progress(console)
@@ -83,6 +89,14 @@ def carried_out(
     except ClusterError as error:
         _show_partial(plan, error.changes, arguments, console)
         raise
+    except Exception as error:
+        done = tuple(getattr(error, "changes", ())) or progress.done_of(plan)
+        if done:
+            _show_partial(plan, done, arguments, console)
+        if not done or not isinstance(error, PlantonError):
+            raise
+        # Such an error says of itself that nothing was done.
+        text = str(error)
     except (KeyboardInterrupt, Stopped) as stop:
         done = progress.done_of(plan)
         _show_partial(plan, done, arguments, console)
@@ -92,6 +106,8 @@ def carried_out(
             f"in phase {progress.phase or 'read'}, after at least {changed}. What was done stays; the same command "
             "goes on from there",
         ) from None
+    remedy = "What was done stays. Mend this, then run the same command again."
+    raise ClusterError(text, phase=progress.phase, remedy=remedy, changes=done)
 
 
 def _stopped(stop: BaseException, text: str) -> Stopped:
@@ -118,13 +134,14 @@ def show_cluster(plan: Plan, arguments: argparse.Namespace, console: Console) ->
     """
     if arguments.output != "table":
         return
-    # A delete knows no sets.
-    set_id = getattr(arguments, "set_id", "")
+    # Only an apply prunes.
+    is_delete = "databases" in arguments
+    without_set = "" if is_delete else "none, so nothing is pruned"
     facts = (
         ("Server", plan.identity.server),
         ("Context", f"{plan.identity.context} of {plan.identity.kubeconfig}"),
         ("Target cluster", ", ".join(plan.target_clusters)),
-        ("Set", "none, so nothing is pruned" if set_id is None else set_id),
+        ("Set", without_set if arguments.set_id is None else arguments.set_id),
     )
     show_head(facts, console)
     console.out("")
@@ -175,6 +192,9 @@ def show_result(
 
 
 def _show_table(result: Plan | ApplyResult, arguments: argparse.Namespace, console: Console, word: str) -> None:
+    if isinstance(result, Plan) and any(change.action != "unchanged" or arguments.all for change in result.changes):
+        verb = "A delete" if "databases" in arguments else "An apply"
+        console.out(f"Nothing is done yet. {verb} would say:")
     show_changes(result.changes, console, unchanged=arguments.all)
     told = {effect for change in result.changes for effect in change.effects}
     for effect in (effect for effect in result.effects if effect not in told):

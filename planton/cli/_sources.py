@@ -64,4 +64,7 @@ def open_cluster(arguments: argparse.Namespace) -> Cluster:
 
     # urllib3 announces each of its retries, with an address; the error that ends them says it in our words.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
+    # The client logs the stderr of a kubeconfig's plugin; without a handler it would make one for stderr.
+    if not logging.getLogger().handlers:
+        logging.getLogger().addHandler(logging.NullHandler())
     return connect(arguments.kubeconfig, arguments.context)

@@ -1,4 +1,4 @@
-"""Tables that fit the terminal: cells are wrapped, never cut."""
+"""Tables that fit the terminal: cells are wrapped, never cut, and commands stay whole."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from planton.cli._output import Console, printable
 
 _GAP = "  "
+_COPIED = "kubectl "
+"""Begins what people copy into a shell: it stays whole, in however narrow a terminal."""
 _NARROWEST = 12
 """Columns are not made narrower than this; a terminal with less room gets long lines."""
 
@@ -50,7 +52,7 @@ def show_table(
             for column, (cell, width) in enumerate(zip(wrapped, widths, strict=True)):
                 text = cell[line] if line < len(cell) else ""
                 padding = "" if column == len(widths) - 1 else " " * (width - _width(text))
-                if number == 0:
+                if number == 0 and text:
                     text = console.paint(text, "bold")
                 elif column == 0 and styles and text:
                     text = console.paint(text, *styles[number - 1])
@@ -72,6 +74,8 @@ def _fit(natural: list[int], room: int | None) -> list[int]:
 
 
 def _wrap(cell: str, width: int) -> list[str]:
+    if cell.startswith(_COPIED):
+        return [cell]
     lines: list[str] = []
     for text in cell.split("\n"):
         rest = text

@@ -26,7 +26,7 @@ Fields that another field manager owns are not touched: that is an error that na
 written, unless --force-conflicts is given.
 
 Exit codes: 0 applied, or nothing to do; 1 refused, failed or not ready in time (stdout says what was done
-before); 130 stopped by Ctrl-C, 143 by SIGTERM (likewise).
+before); 130, 143, 129 stopped by Ctrl-C, SIGTERM or SIGHUP (likewise).
 
 Examples:
   planton apply -f manifests/ --context production
@@ -70,7 +70,9 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     from planton.cli._problems import show_warnings
 
     options = plan_options(arguments)
-    plan = planned(lambda progress: cluster.plan(manifests, options=options, progress=progress), console)
+    plan = planned(
+        lambda progress: cluster.plan(manifests, options=options, progress=progress), cluster.identity, console
+    )
     show_warnings(plan.warnings, console)
     show_cluster(plan, arguments, console)
     result = carried_out(

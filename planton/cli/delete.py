@@ -33,7 +33,7 @@ word. Backups in the object store always stay, and so does the CRD. An operator 
 --yes-delete-operator, when the cluster has no database any more.
 
 Exit codes: 0 deleted what was named; 1 nothing was named, refused, failed or not cleaned up in time (stdout
-says what was done before); 130 stopped by Ctrl-C, 143 by SIGTERM (likewise).
+says what was done before); 130, 143, 129 stopped by Ctrl-C, SIGTERM or SIGHUP (likewise).
 
 Examples:
   planton delete -f databases/                                         # shows, deletes nothing
@@ -54,7 +54,11 @@ def configure(parser: Parser) -> None:
     add_output(parser, "table", "json", "yaml")
     add_timeout(parser)
     add_cluster(parser)
-    add_target(parser.add_argument_group("planning"))
+    target = parser.add_argument_group("planning")
+    target.add_argument(
+        "--set", dest="set_id", metavar="ID", help="id of the set of the databases that may go, where they are in one"
+    )
+    add_target(target)
     group = parser.add_argument_group("what goes", "Nothing goes that has no word here.")
     group.add_argument(
         "--yes-delete",
@@ -108,10 +112,11 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         without_operator=arguments.without_operator,
         operator_namespace=arguments.operator_namespace,
         cluster_id=arguments.cluster_id,
+        set_id=arguments.set_id,
     )
     if not options.databases and not options.operator:
         return _preview(cluster, manifests, options, arguments, console)
-    plan = planned(lambda progress: cluster.plan_delete(manifests, options=options), console)
+    plan = planned(lambda progress: cluster.plan_delete(manifests, options=options), cluster.identity, console)
     show_cluster(plan, arguments, console)
     result = carried_out(
         lambda progress: cluster.delete(manifests, options=options, timeout=arguments.timeout, progress=progress),
@@ -144,7 +149,7 @@ def _preview(
         # With its databases an operator can only go after them, so it is shown when it stands alone.
         operator=not databases,
     )
-    plan = planned(lambda progress: cluster.plan_delete(manifests, options=everything), console)
+    plan = planned(lambda progress: cluster.plan_delete(manifests, options=everything), cluster.identity, console)
     show_cluster(plan, arguments, console)
     show_result(plan, plan, arguments, console, word="If all were named", complete=False)
     names = [one.metadata.name for one in databases]

@@ -56,7 +56,9 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     from planton.cli._problems import show_warnings
 
     options = plan_options(arguments)
-    plan = planned(lambda progress: cluster.plan(manifests, options=options, progress=progress), console)
+    plan = planned(
+        lambda progress: cluster.plan(manifests, options=options, progress=progress), cluster.identity, console
+    )
     show_warnings(plan.warnings, console)
     show_cluster(plan, arguments, console)
     show_result(plan, plan, arguments, console, word="Plan" if plan.changed else "Nothing to do")

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 from planton.cli._arguments import Parser, add_files, add_output, describe
 from planton.cli._exit import DONE
 from planton.cli._output import Console
+from planton.sensitive import HIDDEN
 
 if TYPE_CHECKING:
     from planton.translate.contract import KubernetesObject
 
-MASK = "********"
-"""Stands for a value of a Secret. It is no base64, so an API server refuses it instead of storing it."""
 _HELP = """
 Prints the Kubernetes objects that manifests become, in the order in which they are applied. No cluster is
 asked: what only a cluster knows (the operator's backup settings where its manifest is not given, a live
@@ -85,5 +84,5 @@ def masked(item: KubernetesObject) -> KubernetesObject:
     copy = dict(item)
     for field in ("data", "stringData"):
         if field in copy:
-            copy[field] = dict.fromkeys(copy[field], MASK)
+            copy[field] = dict.fromkeys(copy[field], HIDDEN)
     return copy

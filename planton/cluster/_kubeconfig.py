@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
+from planton.cluster import _client_files
 from planton.cluster._connection import MAX_THREADS, ClusterIdentity, Connection
 from planton.errors import ClusterError
 
@@ -19,6 +23,36 @@ class _Keys(dict[str, str]):
     def __setitem__(self, name: str, value: str) -> None:
         for one in ("authorization", "BearerToken") if name in ("authorization", "BearerToken") else (name,):
             super().__setitem__(one, value)
+
+
+class _Complaints(logging.Handler):
+    """What the client only logs, by the root logger: why the plugin of a kubeconfig gave no credentials.
+
+    The rest of such a record is what the plugin wrote on stderr, and that can be anything.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keeps the client's own words."""
+        if record.module == "kube_config":
+            text = record.getMessage().partition("\n")[0].partition(". ")[0]
+            self.texts.append(text.removeprefix("exec: ") if text.startswith(("exec: ", "[Errno ")) else "it failed")
+
+
+def without_user(url: str) -> str:
+    """Takes a user and password out of a URL.
+
+    Args:
+        url: The URL.
+
+    Returns:
+        The same without them.
+    """
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def open_connection(kubeconfig: str | os.PathLike[str] | None, context: str | None) -> Connection:
@@ -50,13 +84,22 @@ def open_connection(kubeconfig: str | os.PathLike[str] | None, context: str | No
     # Attempts are counted here, where it is known which requests may be sent twice.
     settings.retries = False
     problem = ""
+    remedy = "Give the file with --kubeconfig and the context with --context; in Python: connect(kubeconfig, context)."
+    complaints = _Complaints()
+    logging.getLogger().addHandler(complaints)
     try:
+        if not any(os.path.exists(os.path.expanduser(path)) for path in shown.split(os.pathsep)):
+            raise FileNotFoundError(errno.ENOENT, "no such file")
         contexts, current = config.list_kube_config_contexts(config_file=shown)
         name = context or current["name"]
         names = [one["name"] for one in contexts]
         if name in names:
-            api = config.new_client_from_config(
-                shown, context=name, persist_config=False, client_configuration=settings
+            config.load_kube_config(
+                shown,
+                context=name,
+                client_configuration=settings,
+                persist_config=False,
+                temp_file_path=_client_files.folder(),
             )
         else:
             problem = f'it has no context "{name}", only {", ".join(names) or "none"}'
@@ -66,12 +109,13 @@ def open_connection(kubeconfig: str | os.PathLike[str] | None, context: str | No
         problem = error.strerror or type(error).__name__
     except Exception as error:  # A broken file raises anything, and the parser's words quote it.
         problem = f"it cannot be read ({type(error).__name__})"
+    finally:
+        logging.getLogger().removeHandler(complaints)
+    if complaints.texts and not problem and not settings.api_key and not settings.key_file:
+        problem = f"the plugin of context {name} gives no credentials: {complaints.texts[-1]}"
+        remedy = "Run the command under users[].user.exec of the kubeconfig by hand: it says why."
     if problem:
-        raise ClusterError(
-            problem,
-            subject=f"kubeconfig {shown}",
-            phase="connect",
-            remedy="Give the file with --kubeconfig and the context with --context.",
-        )
+        raise ClusterError(problem, subject=f"kubeconfig {shown}", phase="connect", remedy=remedy)
+    api = library.client.ApiClient(configuration=settings)
     dynamic = library.dynamic.DynamicClient(api, discoverer=lambda client, cache: None)
-    return Connection(dynamic, ClusterIdentity(str(settings.host), name, shown))
+    return Connection(dynamic, ClusterIdentity(without_user(str(settings.host)), name, shown))

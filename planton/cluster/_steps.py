@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Protocol
 
 from planton.cluster._resources import Key
 from planton.cluster.changes import Action, Change, FieldChange, PlanOptions
@@ -13,8 +13,18 @@ from planton.cluster.order import Stage
 from planton.translate.contract import KubernetesObject
 from planton.types import Resource
 
-Refresh: TypeAlias = Callable[[], Sequence[KubernetesObject]]
-"""Renders the storage Secret again, for every namespace that has a database by then."""
+
+class SecondLook(Protocol):
+    """Looks at the cluster again while a plan is carried out."""
+
+    def check(self) -> None:
+        """Raises when the set cannot be applied any more."""
+
+    def keys(self) -> Mapping[str, KubernetesObject]:
+        """Gives the `data` of storage Secrets that are not the set's own, by name."""
+
+    def storage_secrets(self) -> Sequence[KubernetesObject]:
+        """Renders the storage Secret for every namespace that has a database by now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +40,8 @@ class Step:
         removals: Paths of keys that are removed by a second request.
         uid: uid of the live object that is to be deleted.
         resource_version: Its resourceVersion.
+        live: The live object that is to be changed, as the plan saw it; it is changed only as that.
+        is_copy: Whether it is a copy of the storage Secret that the plan did not know to be needed.
     """
 
     key: Key
@@ -40,6 +52,8 @@ class Step:
     removals: tuple[tuple[str, ...], ...] = ()
     uid: str = ""
     resource_version: str = ""
+    live: KubernetesObject | None = field(default=None, repr=False, compare=False)
+    is_copy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +65,7 @@ class Decisions:
         prunes: Objects that are deleted, or kept for a reason, in that order.
         scrubber: Knows the credentials of the set.
         options: With which the plan was made.
-        refresh: Renders the storage Secret again; None for a plan of plain objects.
+        refresh: Looks at the cluster again; None for a plan of plain objects.
         messages: The set as messages; empty for a plan of plain objects.
     """
 
@@ -59,7 +73,7 @@ class Decisions:
     prunes: tuple[Step, ...]
     scrubber: Scrubber
     options: PlanOptions
-    refresh: Refresh | None = None
+    refresh: SecondLook | None = None
     messages: tuple[Resource, ...] = field(default=(), repr=False)
 
 

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from planton.cluster import prune
 from planton.cluster._connection import ApiError
-from planton.cluster._resources import NAMESPACE, POSTGRESQL, Key, key_of
+from planton.cluster._resources import NAMESPACE, POSTGRESQL, SECRET, SERVICE, Key, key_of
 from planton.cluster._server import Server, in_parallel, joined
 from planton.cluster._steps import Decisions, Step, change_of, with_action
 from planton.cluster.changes import Change, ProgressEvent
+from planton.cluster.compare import foreign_data, is_settled
+from planton.cluster.ingress import close_ingress
+from planton.cluster.mask import scrubber_for
 from planton.cluster.operators import is_operator
 from planton.cluster.order import Stage
 from planton.cluster.ownership import is_ours
 from planton.cluster.plan import FOREIGN_NAMESPACE, conflicts_of, foreign_object
+from planton.cluster.safety import refusals
+from planton.cluster.stale import changed, is_as_planned, only_over
 from planton.cluster.wait import (
     AwaitedDatabase,
     Deadline,
@@ -23,7 +29,7 @@ from planton.cluster.wait import (
     pending_databases,
     pending_rollout,
 )
-from planton.errors import ClusterError, ConflictError, WaitError
+from planton.errors import ClusterError, ConflictError, PlantonError, WaitError
 from planton.translate.contract import KubernetesObject
 
 Progress = Callable[[ProgressEvent], None]
@@ -34,6 +40,11 @@ CopySteps = Callable[[], list[Step]]
 # permissions in it.
 _NAMESPACE_SECONDS = 3.0
 _COPY_ROUNDS = 20
+# While the status of an object is written all the time, its resourceVersion is never the one that was just read.
+_LOOKS = 10
+
+
+_STAYS = "What was done stays. The same command goes on from there."
 
 
 class Applier:
@@ -94,6 +105,14 @@ class Applier:
                 remedy=error.remedy,
                 changes=self._changes,
             ) from None
+        except PlantonError as error:
+            # Whatever it is, what was done before it must not be lost.
+            raise ClusterError(str(error), phase="apply", remedy=_STAYS, changes=self._changes) from None
+        except Exception as error:
+            text = self._server.scrubber.text(f"{type(error).__name__}: {error}")
+            raise ClusterError(
+                f"this is a bug in planton: {text}", phase="apply", remedy=_STAYS, changes=self._changes
+            ) from error
         return self._changes
 
     def _stages(self, wait: bool) -> None:
@@ -101,10 +120,18 @@ class Applier:
         operators = [step.key for step in steps if is_operator(step.key)]
         for stage in Stage:
             mine = [step for step in steps if step.stage is stage]
-            if stage is Stage.CONFIGURATION and operators:
+            if stage is Stage.SECRETS:
+                mine = self._with_keys_of_now(mine)
+            if stage is Stage.FIRST_DATABASES and operators:
                 # The operator looks for the Secret in the namespace of every database, and is told its name next.
                 self._copy_secrets()
+                self._check(step for step in steps if step.stage >= stage)
+            if stage is Stage.DATABASES:
+                self._check(mine)
             self._write(stage.phase, mine)
+            if stage is Stage.DATABASES:
+                # Two applies at the same moment may both have passed the check above: then both must say so now.
+                self._check(step for step in mine if step.key.resource is POSTGRESQL)
             if stage is Stage.OPERATOR and operators:
                 # Databases that somebody made meanwhile; while the operator starts, and while it is waited for.
                 self._copy_secrets()
@@ -116,6 +143,7 @@ class Applier:
 
     def _write(self, phase: str, steps: Sequence[Step]) -> None:
         done = 0
+        deaf: list[Exception] = []
         for _, group in groupby(sorted(steps, key=lambda step: step.rank), key=lambda step: step.rank):
             batch = list(group)
 
@@ -123,10 +151,15 @@ class Applier:
                 nonlocal done
                 change = self._one(step)
                 done += 1
-                self._progress(ProgressEvent(phase, done, len(steps), step.key.subject))
+                try:
+                    self._progress(ProgressEvent(phase, done, len(steps), step.key.subject))
+                except Exception as error:  # Not ours to judge, and what was written is told first.
+                    deaf.append(error)
                 return change
 
             self._collect(in_parallel(write, batch))
+            if deaf:
+                raise deaf[0]
 
     def _collect(self, outcomes: Iterable[Change | Exception]) -> None:
         """Remembers what was done, and only then raises what went wrong."""
@@ -143,15 +176,40 @@ class Applier:
         if conflicts:
             raise ConflictError(conflicts, changes=self._changes)
 
+    def _check(self, steps: Iterable[Step]) -> None:
+        """Checks the set once more before the point of no return: the cluster may have changed since the plan."""
+        if self._decisions.refresh is not None and any(step.desired is not None for step in steps):
+            self._decisions.refresh.check()
+
+    def _with_keys_of_now(self, steps: Sequence[Step]) -> list[Step]:
+        """Puts into copies of the storage Secret what its source has now: it may have been rotated since the plan."""
+        refresh = self._decisions.refresh
+        if refresh is None or all(step.desired is None for step in steps):
+            return list(steps)
+        keys = refresh.keys()
+        if not keys:
+            return list(steps)
+        made = [
+            replace(step, desired={**step.desired, "data": keys[step.key.name]})
+            if step.desired is not None and step.key.resource is SECRET and step.key.name in keys
+            else step
+            for step in steps
+        ]
+        known = [step.desired for step in (*self._decisions.steps, *made) if step.desired is not None]
+        self._server = self._server.during(self._server.phase, scrubber_for(known))
+        return made
+
     def _one(self, step: Step) -> Change:
+        if step.change.action == "deleted" and step.key.resource is SERVICE:
+            return close_ingress(self._server, step)
         if step.desired is None:
             return step.change
-        if step.change.action == "created" and step.key.namespace not in self._new_namespaces:
+        is_new = step.change.action == "created"
+        if is_new and (step.key.namespace not in self._new_namespaces or step.key.resource is POSTGRESQL):
             step = self._look_again(step)
-        desired = step.desired
-        if desired is None:
+        step, answer = self._apply(step)
+        if answer is None:
             return step.change
-        answer = self._apply(step, desired)
         if step.removals:
             answer = self._remove(step, answer)
         if step.key.resource is NAMESPACE:
@@ -170,20 +228,44 @@ class Applier:
             return with_action(step, "skipped", FOREIGN_NAMESPACE)
         if not is_ours(live) and not self._decisions.options.force_conflicts:
             raise ConflictError([foreign_object(step.key, live)])
-        return step
+        desired = step.desired or {}
+        if is_settled(desired, live) and not foreign_data(desired, live):
+            return with_action(step, "unchanged", "")
+        if step.is_copy:
+            return replace(step, change=change_of(step.key, "configured", reason="its keys were old"), live=live)
+        raise changed(step.key, refusals(step.key, desired, live, self._decisions.options))
 
-    def _apply(self, step: Step, desired: KubernetesObject) -> KubernetesObject:
+    def _see_what_changed(self, step: Step) -> Step:
+        """Finds out why the server has another version of an object than the plan saw."""
+        live, desired = self._server.get(step.key), step.desired or {}
+        if live is None:
+            raise changed(step.key, ["it is not there any more"])
+        if is_settled(desired, live) and not foreign_data(desired, live):
+            return replace(step, desired=None)  # Somebody applied the same, or our own request went through unanswered.
+        if not is_as_planned(step.live or {}, live, desired):
+            raise changed(step.key, refusals(step.key, desired, live, self._decisions.options))
+        return replace(step, live=live)
+
+    def _apply(self, step: Step) -> tuple[Step, KubernetesObject | None]:
+        """Sends an object; gives what was really done, and the server's answer when something was."""
         end = time.monotonic() + _NAMESPACE_SECONDS
-        while True:
+        looks = 0
+        while step.desired is not None:
+            desired = only_over(step.desired, step.live)
             try:
-                return self._server.apply(step.key, desired, force=self._decisions.options.force_conflicts)[0]
+                return step, self._server.apply(step.key, desired, force=self._decisions.options.force_conflicts)[0]
             except ApiError as error:
                 if conflicts := conflicts_of(error, step.key.subject):
                     raise ConflictError(conflicts) from None
+                looks += 1
+                if error.status == 409 and step.live is not None and looks <= _LOOKS:
+                    step = self._see_what_changed(step)
+                    continue
                 is_young = error.status in (403, 404) and step.key.namespace in self._new_namespaces
                 if not is_young or time.monotonic() > end:
                     raise
             time.sleep(0.2)
+        return step, None
 
     def _remove(self, step: Step, live: KubernetesObject) -> KubernetesObject:
         """Removes what is not ours from where everything is ours; an apply alone leaves it there."""
@@ -275,4 +357,7 @@ def copy_steps(objects: Iterable[KubernetesObject]) -> list[Step]:
     Returns:
         A step that creates each Secret; whether it is there already is seen when it is carried out.
     """
-    return [Step(key_of(obj), change_of(key_of(obj), "created"), Stage.SECRETS, 0, desired=obj) for obj in objects]
+    return [
+        Step(key_of(obj), change_of(key_of(obj), "created"), Stage.SECRETS, 0, desired=obj, is_copy=True)
+        for obj in objects
+    ]

@@ -172,7 +172,7 @@ class ApplyResult:
         changes: One for each object, in the order in which they were written.
         warnings: What is worth saying of the manifests.
         effects: What the changes do beyond their objects, each once.
-        messages: Copies of the messages with `status.outputs` filled. Not printed: messages print their credentials.
+        messages: Copies of the messages without their credentials, with `status.outputs` filled.
     """
 
     identity: ClusterIdentity
@@ -230,7 +230,8 @@ class PlanOptions:
         operator_namespace: Namespace of the operator, where the cluster has several.
         cluster_id: Id of the cluster that is meant; a manifest whose target_cluster names another one is refused.
         force_conflicts: Take over fields that other field managers own, and objects not made by planton.
-        allow_version_change: Allow another PostgreSQL version for a database that exists (a major upgrade).
+        allow_version_change: Allow another PostgreSQL version for a database that exists. Its pods restart with it; the
+            data is upgraded by hand, see docs/operations.md.
     """
 
     set_id: str | None = None
@@ -254,6 +255,7 @@ class DeleteOptions:
         without_operator: Delete databases although no operator runs; their pods, StatefulSets and Services stay.
         operator_namespace: Namespace of the operator, where the cluster has several.
         cluster_id: Id of the cluster that is meant, as for a plan.
+        set_id: Id of the set of the databases that may go; None for databases that are in no set.
     """
 
     databases: tuple[str, ...] = ()
@@ -265,3 +267,4 @@ class DeleteOptions:
     without_operator: bool = False
     operator_namespace: str | None = None
     cluster_id: str | None = None
+    set_id: str | None = None

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable
 from planton.cluster import admission
 from planton.cluster._connection import ClusterIdentity, Connection
 from planton.cluster._kubeconfig import open_connection
-from planton.cluster._resources import NAMESPACE, POSTGRESQL
 from planton.cluster._server import Server, in_parallel, results
 from planton.cluster._steps import Decisions
 from planton.cluster.apply import Applier, copy_steps
@@ -24,16 +23,16 @@ from planton.cluster.changes import (
 from planton.cluster.delete import Deleter
 from planton.cluster.deletion import Deletion, plan_deletion
 from planton.cluster.environment import read_environment
-from planton.cluster.inventory import Inventory, is_terminating, read_inventory
+from planton.cluster.inventory import read_inventory
 from planton.cluster.mask import Scrubber
-from planton.cluster.ownership import check_set_id, with_set
+from planton.cluster.ownership import check_set_id
 from planton.cluster.planning import effects_in, plan_set
+from planton.cluster.refresh import Refresh
 from planton.cluster.status import ResourceStatus, status_of, with_outputs
 from planton.cluster.wait import Deadline
 from planton.errors import RefusedError
 from planton.manifest import Manifests, prepare
 from planton.rendering import render
-from planton.translate.backup import storage_secret
 from planton.translate.collect import in_force
 from planton.translate.contract import KubernetesObject
 from planton.translate.existing import Existing
@@ -143,19 +142,9 @@ class Cluster:
             progress=progress,
             warnings=(*rendering.warnings, *admission.operator_warnings(messages, inventory)),
             target_clusters=admission.target_clusters(messages),
-            refresh=lambda: with_set(self._storage_secrets(rendering.platform), options.set_id),
+            refresh=Refresh(self._connection, messages, options, rendering.platform),
             messages=messages,
         )
-
-    def _storage_secrets(self, platform: BackupPlatform | None) -> list[KubernetesObject]:
-        """Renders the storage Secret for every namespace that has a database now, ours or not."""
-        if platform is None or platform.credentials is None:
-            return []
-        server = Server(self._connection, "apply")
-        databases = server.list(POSTGRESQL, metadata_only=True) or []
-        going = {one["metadata"]["name"] for one in server.list(NAMESPACE) or () if is_terminating(one)}
-        spaces = {str(one["metadata"]["namespace"]) for one in databases} - going
-        return [storage_secret(platform, space) for space in sorted(spaces)]
 
     def apply(
         self,
@@ -176,7 +165,7 @@ class Cluster:
             progress: Is told where the work has got to, by one thread at a time.
 
         Returns:
-            What was done, and copies of the messages with `status.outputs` filled.
+            What was done, and copies of the messages without their credentials, with `status.outputs` filled.
 
         Raises:
             ManifestError: The manifests cannot be used.
@@ -199,7 +188,7 @@ class Cluster:
         applier = Applier(
             Server(self._connection, "apply", decisions.scrubber),
             decisions,
-            copies=lambda: copy_steps(refresh()) if refresh else [],
+            copies=lambda: copy_steps(refresh.storage_secrets()) if refresh else [],
             deadline=Deadline(timeout),
             progress=report,
         )
@@ -223,7 +212,7 @@ class Cluster:
             ClusterError: The server refused something, or could not be reached.
         """
         messages = prepare(manifests)
-        deletion, _ = self._deletion(messages, options)
+        deletion = self._deletion(messages, options)
         changes = tuple(step.change for step in deletion.steps)
         return Plan(self.identity, changes, target_clusters=admission.target_clusters(messages))
 
@@ -254,17 +243,16 @@ class Cluster:
             WaitError: The operator has not cleaned up in time. `changes` on it says what was done before.
             ClusterError: The server refused something, or could not be reached. Likewise.
         """
-        deletion, inventory = self._deletion(prepare(manifests), options)
+        deletion = self._deletion(prepare(manifests), options)
         deleter = Deleter(
             Server(self._connection, "delete"),
             deletion,
-            is_operator_running=any(one.available for one in inventory.operators),
             deadline=Deadline(timeout),
             progress=_locked(progress),
         )
         return DeleteResult(self.identity, tuple(deleter.run()))
 
-    def _deletion(self, messages: Manifests, options: DeleteOptions) -> tuple[Deletion, Inventory]:
+    def _deletion(self, messages: Manifests, options: DeleteOptions) -> Deletion:
         admission.check_target(messages, options.cluster_id)
         server = Server(self._connection, "read")
         inventory = read_inventory(
@@ -273,7 +261,7 @@ class Cluster:
             chosen=options.operator_namespace,
             credentials=False,
         )
-        return plan_deletion(server, messages, inventory, options), inventory
+        return plan_deletion(server, messages, inventory, options)
 
     def status(self, manifests: Iterable[Resource], *, operator_namespace: str | None = None) -> list[ResourceStatus]:
         """Says how the resources of manifests stand in the cluster.
@@ -283,7 +271,8 @@ class Cluster:
             operator_namespace: Namespace of the operator, where the cluster has several.
 
         Returns:
-            One for each message, in their order; its copy of the message has `status.outputs` filled.
+            One for each message, in their order; its copy of the message is without credentials and has
+            `status.outputs` filled.
 
         Raises:
             ManifestError: The manifests cannot be used.

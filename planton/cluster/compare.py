@@ -197,7 +197,7 @@ def foreign_data(desired: KubernetesObject, live: KubernetesObject) -> tuple[tup
             (part, key)
             for part in ("data", "binaryData")
             for key in sorted(live.get(part) or {})
-            if key not in (desired.get(part) or {})
+            if key not in (desired.get(part) or {}) and not _goes_by_itself(live, part, key)
         )
     if kind == "postgresql" and DELETE_ANNOTATION not in (desired["metadata"].get("annotations") or {}):
         # By a merge patch of a deletion that was broken off; one that somebody else has set is none of our business.
@@ -205,6 +205,16 @@ def foreign_data(desired: KubernetesObject, live: KubernetesObject) -> tuple[tup
         if any(f"f:{DELETE_ANNOTATION}" in _annotations(entry) for entry in ours):
             return (("metadata", "annotations", DELETE_ANNOTATION),)
     return ()
+
+
+def _goes_by_itself(live: KubernetesObject, part: str, key: str) -> bool:
+    """Whether an apply that no longer has a key removes it: we applied it, and nobody else owns it."""
+    owners = [
+        (entry.get("manager"), entry.get("operation"))
+        for entry in live["metadata"].get("managedFields") or ()
+        if f"f:{key}" in ((entry.get("fieldsV1") or {}).get(f"f:{part}") or {})
+    ]
+    return owners == [(MANAGER, "Apply")]
 
 
 def _annotations(entry: Mapping[str, Any]) -> Mapping[str, Any]:

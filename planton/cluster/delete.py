@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 
 from planton.cluster import _connection
@@ -10,6 +10,7 @@ from planton.cluster._connection import ApiError
 from planton.cluster._resources import (
     POD,
     POSTGRESQL,
+    SECRET,
     SERVICE,
     STATEFUL_SET,
     Key,
@@ -19,8 +20,10 @@ from planton.cluster._resources import (
 from planton.cluster._server import Server, in_parallel, results
 from planton.cluster._steps import Step, change_of
 from planton.cluster.changes import Change, ProgressEvent
-from planton.cluster.deletion import CLUSTER_LABEL, Deletion, Target
+from planton.cluster.deletion import Deletion
+from planton.cluster.deletion_checks import CLUSTER_LABEL, Target
 from planton.cluster.operators import is_operator
+from planton.cluster.prune import secret_user
 from planton.cluster.wait import Deadline, Pending
 from planton.errors import ClusterError, WaitError
 from planton.translate.names import DELETE_ANNOTATION, POD_SERVICE_ACCOUNT
@@ -41,7 +44,6 @@ class Deleter:
         server: Server,
         deletion: Deletion,
         *,
-        is_operator_running: bool,
         deadline: Deadline,
         progress: Callable[[ProgressEvent], None],
     ) -> None:
@@ -50,13 +52,11 @@ class Deleter:
         Args:
             server: The API server.
             deletion: What was decided.
-            is_operator_running: Whether an operator is there to clean up.
             deadline: How long may be waited.
             progress: Is told where the work has got to.
         """
         self._server = server
         self._deletion = deletion
-        self._is_operator_running = is_operator_running
         self._deadline = deadline
         self._progress = progress
         self._changes: list[Change] = []
@@ -99,34 +99,70 @@ class Deleter:
     def _one(self, step: Step) -> Change:
         if step.change.action != "deleted":
             return step.change
-        if step.key.resource is POSTGRESQL:
-            self._permit(step.key)
-        # Its status and its annotations change all the time; the uid says that it is the same object.
-        if not self._server.delete(step.key, uid=step.uid):
-            return change_of(step.key, "skipped", reason="gone already")
-        return step.change
+        if step.key.resource is SECRET and (user := secret_user(self._server, step.key.namespace, step.key.name)):
+            return change_of(step.key, "skipped", reason=f"stays: {user} refers to it")
+        before: dict[str, str | None] = {}
+        try:
+            if step.key.resource is POSTGRESQL:
+                before = self._permission_of(step.key, step.uid)
+                self._permit(step.key, step.uid, before)
+            # Its status and its annotations change all the time; the uid says that it is the same object.
+            found = self._server.delete(step.key, uid=step.uid)
+        except BaseException:
+            self._take_back(step.key, step.uid, before)
+            raise
+        return step.change if found else change_of(step.key, "skipped", reason="gone already")
 
-    def _permit(self, key: Key) -> None:
-        """Sets the annotations without which the operator takes a deletion for an accident, and cleans nothing up.
+    def _annotations(self, name: str) -> dict[str, str]:
+        """Gives the annotations without which the operator takes a deletion for an accident, and cleans nothing up.
 
         https://github.com/zalando/postgres-operator/blob/v1.15.1/pkg/controller/controller.go
         (meetsClusterDeleteAnnotations); its date is that of its own clock, which is UTC in its image.
         """
         settings = self._deletion.settings
-        annotations = {DELETE_ANNOTATION: key.name}
+        annotations = {DELETE_ANNOTATION: name}
         if settings.get(_NAME_KEY):
-            annotations[settings[_NAME_KEY]] = key.name
+            annotations[settings[_NAME_KEY]] = name
         if settings.get(_DATE_KEY):
             annotations[settings[_DATE_KEY]] = datetime.now(UTC).strftime("%Y-%m-%d")
+        return annotations
+
+    def _permission_of(self, key: Key, uid: str) -> dict[str, str | None]:
+        """Reads what stands in the place of each annotation that has yet to be set; None for nothing."""
+        live = self._server.get(key)
+        if live is None or live["metadata"]["uid"] != uid:
+            return {}
+        there = live["metadata"].get("annotations") or {}
+        return {
+            name: there.get(name) for name, value in self._annotations(key.name).items() if there.get(name) != value
+        }
+
+    def _permit(self, key: Key, uid: str, before: Collection[str]) -> None:
+        annotations = {name: value for name, value in self._annotations(key.name).items() if name in before}
         try:
-            self._server.merge(key, {"metadata": {"annotations": annotations}})
+            if annotations:
+                self._server.merge(key, {"metadata": {"uid": uid, "annotations": annotations}})
         except ApiError as error:
-            if error.status != 404:
+            # Gone, or another one of that name by now: the deletion will say so.
+            if error.status not in (404, 409):
                 raise
+
+    def _take_back(self, key: Key, uid: str, before: dict[str, str | None]) -> None:
+        """Takes a permission back that has not been used: it would let anybody delete the database at any time."""
+        try:
+            live = self._server.get(key) if before else None
+            # What is being deleted keeps it, or the operator would clean nothing up.
+            if live is None or live["metadata"]["uid"] != uid or live["metadata"].get("deletionTimestamp"):
+                return
+            version = live["metadata"]["resourceVersion"]
+            self._server.merge(key, {"metadata": {"uid": uid, "resourceVersion": version, "annotations": before}})
+        except ClusterError:
+            # The failure that is on its way says more; the next apply takes it away.
+            return
 
     def _wait_for_cleaning(self) -> None:
         targets = [one for one in self._deletion.targets if one.live is not None]
-        if not targets or not self._is_operator_running:
+        if not targets or not self._deletion.is_cleaned_up:
             return
         self._deadline.wait_for(
             lambda: [
@@ -205,12 +241,15 @@ def _all_types(server: Server) -> list[ResourceType]:
     """Asks the server for every kind that can stand in a namespace."""
     roots = ["/api/v1"]
     for group in server.send(_connection.get("/apis"), "API groups")[1].get("groups") or ():
-        roots.append(f"/apis/{group['preferredVersion']['groupVersion']}")
+        # Not every kind is in every version: Istio's EnvoyFilter is in none that is preferred.
+        versions = [group["preferredVersion"], *group["versions"]]
+        roots += dict.fromkeys(f"/apis/{one['groupVersion']}" for one in versions)
     answers = results(in_parallel(lambda root: server.send(_connection.get(root), root)[1], roots))
-    types = []
+    types: dict[tuple[str, str], ResourceType] = {}
     for answer in answers:
         for one in answer.get("resources") or ():
             listable = "list" in (one.get("verbs") or ()) and "delete" in (one.get("verbs") or ())
             if one.get("namespaced") and listable and "/" not in one["name"] and one["kind"] not in _IGNORED_KINDS:
-                types.append(ResourceType(answer["groupVersion"], one["kind"], one["name"]))
-    return types
+                group = answer["groupVersion"].rpartition("/")[0]
+                types.setdefault((group, one["name"]), ResourceType(answer["groupVersion"], one["kind"], one["name"]))
+    return list(types.values())

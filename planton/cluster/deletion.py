@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from planton.cluster._resources import (
     NAMESPACE,
-    POSTGRESQL,
     SECRET,
     SERVICE,
-    STATEFUL_SET,
     VOLUME_CLAIM,
     Key,
     ResourceType,
@@ -19,10 +17,20 @@ from planton.cluster._resources import (
 from planton.cluster._server import Server
 from planton.cluster._steps import Step, change_of
 from planton.cluster.changes import DeleteOptions
+from planton.cluster.deletion_checks import (
+    CLUSTER_LABEL,
+    PASSWORD_SUFFIX,
+    STILL_THERE,
+    Running,
+    Target,
+    check_targets,
+    is_volume_of,
+    running_operators,
+)
 from planton.cluster.inventory import Inventory
-from planton.cluster.operators import LiveOperator, is_true, read_settings
+from planton.cluster.operators import LiveOperator, read_settings
 from planton.cluster.order import Stage
-from planton.cluster.ownership import is_applied_by_us, is_ours
+from planton.cluster.ownership import check_set_id, is_applied_by_us, is_ours
 from planton.cluster.prune import PRUNABLE
 from planton.errors import RefusedError
 from planton.translate.contract import KubernetesObject
@@ -35,33 +43,6 @@ from planton.translate.names import (
 )
 from planton.types import PostgresKubernetes, PostgresOperatorKubernetes, Resource
 
-# https://github.com/zalando/postgres-operator/blob/v1.15.1/pkg/util/config/config.go (secret_name_template)
-PASSWORD_SUFFIX = "credentials.postgresql.acid.zalan.do"
-CLUSTER_LABEL = "cluster-name"
-"""The operator's cluster_name_label, which planton does not change."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A database that a delete is about.
-
-    Attributes:
-        message: Its message; not printed.
-        namespace: Its namespace.
-        name: Name of its custom resource.
-        live: Its custom resource; None when it is gone.
-    """
-
-    message: PostgresKubernetes = field(repr=False)
-    namespace: str
-    name: str
-    live: KubernetesObject | None = field(repr=False)
-
-    @property
-    def key(self) -> Key:
-        """Identity of its custom resource."""
-        return Key(POSTGRESQL, self.namespace, self.name)
-
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
@@ -73,6 +54,7 @@ class Deletion:
         leftovers: Steps for volumes, passwords, storage Secrets and what belongs to the operator.
         namespaces: Steps for Namespaces; whether they are empty is seen when all else is gone.
         settings: What the operator is told.
+        is_cleaned_up: Whether an operator is there to clean up.
     """
 
     targets: tuple[Target, ...]
@@ -80,6 +62,7 @@ class Deletion:
     leftovers: tuple[Step, ...]
     namespaces: tuple[Step, ...]
     settings: dict[str, str] = field(repr=False)
+    is_cleaned_up: bool = True
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -105,17 +88,22 @@ def plan_deletion(
         RefusedError: A word is missing, or the state of the cluster forbids it.
         ClusterError: The server refused.
     """
-    targets = _targets(messages, inventory, options)
+    check_set_id(options.set_id)
+    targets = [_looked_up(server, one) for one in _targets(messages, inventory, options)]
     operator_message = next((one for one in messages if isinstance(one, PostgresOperatorKubernetes)), None)
     _check_words(messages, operator_message, inventory, options)
     operator = _operator_of(inventory)
+    running = running_operators(server, inventory)
+    no_operator = ""
+    if operator is None or not operator.available:
+        no_operator = f"{operator.subject} has no available replica" if operator else "no operator runs in the cluster"
+    check_targets(targets, running, options, no_operator=no_operator)
     settings = read_settings(server, operator) if operator else {}
-    _check_operator(targets, operator, settings, options)
     databases, leftovers, namespaces = [], [], []
     going = {(one.namespace, one.name) for one in targets}
     for target in targets:
-        databases += _database_steps(server, target, is_down=operator is None or not operator.available)
-        leftovers += _leftover_steps(server, target, inventory, going, options)
+        databases += _database_steps(server, target, is_down=bool(no_operator))
+        leftovers += _leftover_steps(server, target, inventory, going, running, options)
     if operator_message is not None and options.operator:
         _check_no_databases(inventory, going)
         leftovers += _operator_steps(server, operator_message, options)
@@ -125,7 +113,9 @@ def plan_deletion(
     for namespace in spaces:
         namespaces += _namespace_steps(namespace, inventory, options)
     unique = {step.key: step for step in leftovers}
-    return Deletion(tuple(targets), tuple(databases), tuple(unique.values()), tuple(namespaces), settings)
+    return Deletion(
+        tuple(targets), tuple(databases), tuple(unique.values()), tuple(namespaces), settings, not no_operator
+    )
 
 
 def _step(key: Key, obj: KubernetesObject | None, *, goes: bool, reason: str = "") -> Step:
@@ -190,44 +180,26 @@ def _check_words(
     raise RefusedError(["\n".join(lines)])
 
 
+def _looked_up(server: Server, target: Target) -> Target:
+    labels = f"{CLUSTER_LABEL}={target.name}"
+    stateful_set = server.get(target.stateful_set_key)
+    if stateful_set is not None and stateful_set["metadata"].get("deletionTimestamp"):
+        stateful_set = None
+    secrets = server.list(SECRET, target.namespace, labels=labels, metadata_only=True) or ()
+    return replace(
+        target,
+        stateful_set=stateful_set,
+        claims=tuple(server.list(VOLUME_CLAIM, target.namespace, labels=labels, metadata_only=True) or ()),
+        passwords=tuple(
+            one for one in secrets if one["metadata"]["name"].endswith(f".{target.name}.{PASSWORD_SUFFIX}")
+        ),
+    )
+
+
 def _operator_of(inventory: Inventory) -> LiveOperator | None:
+    """Finds the operator that would clean up: the one that is meant, or else whichever runs."""
     mine = [one for one in inventory.operators if one.namespace == inventory.operator_namespace]
-    return max(mine, key=lambda one: one.available, default=None)
-
-
-def _check_operator(
-    targets: Sequence[Target], operator: LiveOperator | None, settings: dict[str, str], options: DeleteOptions
-) -> None:
-    living = [one for one in targets if one.live is not None]
-    if not living:
-        return
-    reasons = [
-        f"{one.key.subject} was not made by planton: it is not deleted by it either"
-        for one in living
-        if not is_ours(one.live or {})
-    ]
-    is_down = operator is None or not operator.available
-    if is_down and options.without_operator and (options.volumes or options.namespace):
-        reasons.append(
-            "without an operator the pods go on running: their volumes and their Namespace cannot go with them"
-        )
-    if is_down and not options.without_operator:
-        who = f"{operator.subject} has no available replica" if operator else "no operator runs in the cluster"
-        reasons += [
-            f"{one.key.subject}: {who}. A database deleted while the operator is down leaves its pods running: "
-            "start the operator first"
-            for one in living
-        ]
-    # Both default to true: https://github.com/zalando/postgres-operator/blob/v1.15.1/pkg/util/config/config.go
-    if operator is not None and operator.available:
-        if is_true(settings.get("enable_persistent_volume_claim_deletion", "true")) and not options.volumes:
-            reasons += [f"{one.key.subject}: this operator deletes volumes together with a database" for one in living]
-        if is_true(settings.get("enable_secrets_deletion", "true")) and not options.passwords:
-            reasons += [
-                f"{one.key.subject}: this operator deletes passwords together with a database" for one in living
-            ]
-    if reasons:
-        raise RefusedError(reasons)
+    return max(mine or inventory.operators, key=lambda one: one.available, default=None)
 
 
 def _check_no_databases(inventory: Inventory, going: set[tuple[str, str]]) -> None:
@@ -245,10 +217,9 @@ def _database_steps(server: Server, target: Target, *, is_down: bool) -> list[St
         if target.live is not None
         else _step(target.key, None, goes=False, reason="gone already")
     ]
-    stateful_set = Key(STATEFUL_SET, target.namespace, target.name)
-    if is_down and target.live is not None and server.get(stateful_set) is not None:
+    if is_down and target.live is not None and target.stateful_set is not None:
         reason = "stays, and its pods run on: no operator is there to clean up"
-        steps.append(_step(stateful_set, None, goes=False, reason=reason))
+        steps.append(_step(target.stateful_set_key, None, goes=False, reason=reason))
     selector = f"{KIND_LABEL}={target.message.kind},{NAME_LABEL}={target.message.metadata.name}"
     for service in server.list(SERVICE, target.namespace, labels=selector) or ():
         # What the operator makes inherits no name label; what others labelled like ours we did not apply.
@@ -258,27 +229,25 @@ def _database_steps(server: Server, target: Target, *, is_down: bool) -> list[St
 
 
 def _leftover_steps(
-    server: Server, target: Target, inventory: Inventory, going: set[tuple[str, str]], options: DeleteOptions
+    server: Server,
+    target: Target,
+    inventory: Inventory,
+    going: set[tuple[str, str]],
+    operators: Sequence[Running],
+    options: DeleteOptions,
 ) -> list[Step]:
     steps = []
-    if target.live is None:
-        orphan = Key(STATEFUL_SET, target.namespace, target.name)
-        found = server.get(orphan)
-        if found is not None and not found["metadata"].get("deletionTimestamp"):
-            reason = (
-                "still there: the operator is cleaning up, or the database was deleted while none ran. "
-                "Wait, or delete it by hand"
-            )
-            if options.volumes:
-                raise RefusedError([f"{orphan.subject} is {reason}; until then the volumes are in use"])
-            steps.append(_step(orphan, None, goes=False, reason=reason))
-    labels = f"{CLUSTER_LABEL}={target.name}"
-    for claim in server.list(VOLUME_CLAIM, target.namespace, labels=labels) or ():
-        steps.append(_kept_or(key_of(claim, VOLUME_CLAIM), claim, options.volumes, "holds the data; stays"))
-    for secret in server.list(SECRET, target.namespace, labels=labels, metadata_only=True) or ():
-        key = key_of(secret, SECRET)
-        if key.name.endswith(f".{target.name}.{PASSWORD_SUFFIX}"):
-            steps.append(_kept_or(key, secret, options.passwords, "holds a password; stays"))
+    if target.live is None and target.stateful_set is not None:
+        steps.append(_step(target.stateful_set_key, None, goes=False, reason=STILL_THERE))
+    for claim in target.claims:
+        key = key_of(claim, VOLUME_CLAIM)
+        if is_volume_of(claim, target.name, operators):
+            steps.append(_kept_or(key, claim, options.volumes, "holds the data; stays"))
+        else:
+            reason = "stays: it has the label of the database, and is no volume that the operator made for it"
+            steps.append(_step(key, claim, goes=False, reason=reason))
+    for secret in target.passwords:
+        steps.append(_kept_or(key_of(secret, SECRET), secret, options.passwords, "holds a password; stays"))
     steps += _storage_steps(server, target.namespace, inventory, going, options)
     return steps
 

@@ -32,7 +32,7 @@ def field_changes(before: KubernetesObject, after: KubernetesObject, scrubber: S
         One for each scalar that differs, in the order of the object.
     """
     kind = str(after.get("kind") or before.get("kind") or "")
-    return tuple(_walk(kind, _visible(before), _visible(after), (), "", "", scrubber))
+    return tuple(_walk(kind, _visible(before), _visible(after), (), "", (), scrubber))
 
 
 def removed_keys(paths: Sequence[tuple[str, ...]], scrubber: Scrubber) -> tuple[FieldChange, ...]:
@@ -54,7 +54,7 @@ def _walk(
     after: Any,
     path: tuple[str, ...],
     shown: str,
-    entry: str,
+    entry: tuple[str, ...],
     scrubber: Scrubber,
 ) -> Iterator[FieldChange]:
     if before == after:
@@ -84,7 +84,7 @@ def _walk_list(
         for index in range(max(len(before), len(after))):
             old = before[index] if index < len(before) else None
             new = after[index] if index < len(after) else None
-            yield from _walk(kind, old, new, path, f"{shown}[{index}]", "", scrubber)
+            yield from _walk(kind, old, new, path, f"{shown}[{index}]", _names(old, new), scrubber)
         return
     olds, news = {one[key]: one for one in before}, {one[key]: one for one in after}
     for value in dict.fromkeys([*olds, *news]):
@@ -92,9 +92,14 @@ def _walk_list(
         if old is None or new is None:
             # The key stands in the path already; shown again only where there is nothing else.
             old, new = (_without(one, key) if one else one for one in (old, new))
-        yield from _walk(kind, old, new, path, f"{shown}[{key}={value}]", str(value), scrubber)
+        yield from _walk(kind, old, new, path, f"{shown}[{key}={value}]", (str(value),), scrubber)
     if list(olds) != list(news) and set(olds) == set(news):
         yield FieldChange(f"{shown} (order)", _text(list(olds), False, scrubber), _text(list(news), False, scrubber))
+
+
+def _names(*items: Any) -> tuple[str, ...]:
+    """Names that items of a list have themselves, where their places say nothing."""
+    return tuple(str(one["name"]) for one in items if isinstance(one, Mapping) and "name" in one)
 
 
 def _without(item: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -113,4 +118,5 @@ def _is_plain(name: str) -> bool:
 def _text(value: Any, hide: bool, scrubber: Scrubber) -> str | None:
     if value is None:
         return None
-    return HIDDEN if hide else scrubber.text(json.dumps(value, ensure_ascii=False))
+    # An empty value gives nothing away, and what was switched off by one can be seen.
+    return HIDDEN if hide and value != "" else scrubber.text(json.dumps(value, ensure_ascii=False))

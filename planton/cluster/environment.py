@@ -7,7 +7,7 @@ from typing import Any
 
 from planton.cluster._resources import STATEFUL_SET, Key
 from planton.cluster._server import Server
-from planton.cluster.mask import HIDDEN, looks_like_credential
+from planton.cluster.mask import HIDDEN, is_shown_variable
 from planton.translate.contract import KubernetesObject
 from planton.translate.environment import Variable
 
@@ -24,8 +24,8 @@ def read_environment(server: Server, namespace: str, name: str) -> list[Kubernet
         name: Name of its custom resource, which is that of its StatefulSet.
 
     Returns:
-        The entries in their order, as the API server has them, credentials in plain text hidden; None without a
-        StatefulSet.
+        The entries in their order, as the API server has them, with every value hidden that neither planton nor the
+        operator is known to write; None without a StatefulSet.
 
     Raises:
         ClusterError: The server refused.
@@ -41,7 +41,7 @@ def environment_in(stateful_set: Mapping[str, Any]) -> list[KubernetesObject]:
         stateful_set: The StatefulSet.
 
     Returns:
-        The entries in their order, credentials in plain text hidden.
+        The entries in their order, with every value hidden that neither planton nor the operator is known to write.
     """
     containers = stateful_set["spec"]["template"]["spec"].get("containers") or ()
     chosen = next((one for one in containers if one.get("name") == _CONTAINER), None)
@@ -49,7 +49,7 @@ def environment_in(stateful_set: Mapping[str, Any]) -> list[KubernetesObject]:
 
 
 def _shown(entry: Mapping[str, Any]) -> KubernetesObject:
-    if entry.get("value") and looks_like_credential(str(entry.get("name", ""))):
+    if entry.get("value") and not is_shown_variable(str(entry.get("name", ""))):
         return {**entry, "value": HIDDEN}
     return dict(entry)
 

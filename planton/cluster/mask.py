@@ -6,39 +6,98 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-HIDDEN = "<hidden>"
-"""Stands for a value that is not shown."""
+from planton.sensitive import HIDDEN as HIDDEN
+from planton.sensitive import looks_like_credential
+from planton.translate.backup import environment_of
+from planton.translate.environment import SPILO_DEFAULTS
+from planton.translate.platform import BackupPlatform
 
 # Shorter values would turn every text into stars without hiding anything worth it.
 _MIN_LENGTH = 4
 
-_CREDENTIAL = re.compile(
-    r"(pass(word|wd|phrase)|secret|token|credential|private|access_?key|api_?key|account_?key|(libsodium|pgp|sas|storage)_?key"
-    r"|(^|[._-])(key|auth|sas)$)",
-    re.IGNORECASE,
+# Every fact is there, so that every name that planton writes is among those of its environment.
+_FULL_PLATFORM = BackupPlatform(
+    namespace="any",
+    operator_version="",
+    bucket="any",
+    prefix_template="any",
+    schedule="any",
+    backup=True,
+    restore=True,
+    clone=True,
+    endpoint="any",
+    region="any",
+    force_path_style=True,
+    disable_server_side_encryption=True,
+    secret_name="any",
 )
-# Names of things, not the things: pod_environment_secret, AWS_WEB_IDENTITY_TOKEN_FILE, enable_secrets_deletion.
-_REFERENCE = re.compile(
-    r"(_(file|path|name|template|transform|deletion|key)|^pod_environment_secret|^(enable|delete)_.*)$", re.IGNORECASE
+
+# What the operator writes by itself and what is no credential: names, labels, addresses and times.
+# https://github.com/zalando/postgres-operator/blob/v1.15.1/pkg/cluster/k8sres.go (generateSpiloPodEnvVars,
+# generateCloneEnvironment, generateStandbyEnvironment). Not SPILO_CONFIGURATION and PAM_OAUTH2: they are free text.
+_OF_OPERATOR = frozenset(
+    {
+        "SCOPE",
+        "PGROOT",
+        "PGVERSION",
+        "PGUSER_SUPERUSER",
+        "PGUSER_STANDBY",
+        "HUMAN_ROLE",
+        "KUBERNETES_SCOPE_LABEL",
+        "KUBERNETES_ROLE_LABEL",
+        "KUBERNETES_LABELS",
+        "KUBERNETES_BOOTSTRAP_LABELS",
+        "KUBERNETES_USE_CONFIGMAPS",
+        "DCS_ENABLE_KUBERNETES_API",
+        "ENABLE_WAL_PATH_COMPAT",
+        "WALE_S3_PREFIX",
+        "WAL_S3_BUCKET",
+        "WAL_GS_BUCKET",
+        "WAL_BUCKET_SCOPE_PREFIX",
+        "WAL_BUCKET_SCOPE_SUFFIX",
+        "LOG_S3_BUCKET",
+        "LOG_BUCKET_SCOPE_PREFIX",
+        "LOG_BUCKET_SCOPE_SUFFIX",
+        "CLONE_SCOPE",
+        "CLONE_METHOD",
+        "CLONE_HOST",
+        "CLONE_PORT",
+        "CLONE_USER",
+        "CLONE_TARGET_TIME",
+        "CLONE_WALE_S3_PREFIX",
+        "CLONE_WAL_S3_BUCKET",
+        "CLONE_WAL_BUCKET_SCOPE_PREFIX",
+        "CLONE_WAL_BUCKET_SCOPE_SUFFIX",
+        "STANDBY_HOST",
+        "STANDBY_PORT",
+        "STANDBY_METHOD",
+        "STANDBY_WALE_S3_PREFIX",
+        "STANDBY_WAL_BUCKET_SCOPE_PREFIX",
+        # And what planton writes into the pods of the operator, or used to be written there.
+        "CONFIG_MAP_NAME",
+        "POSTGRES_OPERATOR_CONFIGURATION_OBJECT",
+        "WATCHED_NAMESPACE",
+        "CONTROLLER_ID",
+    }
 )
-_CREDENTIAL_KEY = re.compile(r"(access|api|account|libsodium|pgp|sas|storage|private|secret)_?key$", re.IGNORECASE)
+
+SHOWN_VARIABLES = frozenset(environment_of(_FULL_PLATFORM)) | frozenset(SPILO_DEFAULTS) | _OF_OPERATOR
+"""Names of the environment variables whose values are shown. What a value under any other name is nobody knows."""
 
 
-def looks_like_credential(name: str) -> bool:
-    """Tells whether the value under a name is likely a credential.
+def is_shown_variable(name: str) -> bool:
+    """Tells whether the value of an environment variable may be shown.
 
     Args:
-        name: Key of a ConfigMap, or name of an environment variable.
+        name: Name of the variable.
 
     Returns:
-        True when its value must not be shown.
+        True when planton or the operator writes it and it is no credential.
     """
-    if _CREDENTIAL_KEY.search(name):
-        return True
-    return bool(_CREDENTIAL.search(name)) and not _REFERENCE.search(name)
+    return name in SHOWN_VARIABLES
 
 
 def _forms(value: str) -> Iterable[str]:
@@ -118,22 +177,30 @@ def scrubber_for(objects: Iterable[Mapping[str, Any]]) -> Scrubber:
 
 
 _DATA = frozenset({"data", "stringData", "binaryData"})
+# Lists of a name with a value in which anything may stand: variables, and headers of probes.
+_FREE_LISTS = frozenset({"env", "httpHeaders"})
 
 
-def is_hidden(kind: str, path: tuple[str, ...], entry_name: str = "") -> bool:
+def is_hidden(kind: str, path: tuple[str, ...], entry_names: Collection[str] = ()) -> bool:
     """Tells whether the value at a path of an object must not be shown.
 
     Args:
         kind: Kind of the object.
         path: Keys from the root of the object.
-        entry_name: `name` of the list item in which the value stands, such as that of an environment variable.
+        entry_names: `name` of the list item in which the value stands, such as that of an environment variable,
+            before and after.
 
     Returns:
         True when it must not be shown.
     """
     if path and path[0] in _DATA and (kind == "Secret" or (len(path) > 1 and looks_like_credential(path[1]))):
         return True
-    if entry_name and path and path[-1] == "value" and looks_like_credential(entry_name):
+    if path and path[-1] in _FREE_LISTS:
         return True
+    if path and path[-1] == "value":
+        if len(path) > 1 and path[-2] in _FREE_LISTS:
+            return not entry_names or not all(is_shown_variable(name) for name in entry_names)
+        if any(looks_like_credential(name) for name in entry_names):
+            return True
     # kubectl apply keeps the whole object there, a Secret's data with it.
     return any(part.endswith("last-applied-configuration") for part in path)

@@ -130,12 +130,18 @@ def read_settings(server: Server, operator: LiveOperator) -> dict[str, str]:
     tree = (found or {}).get("configuration") or {}
     # Its settings stand in groups, such as `kubernetes`, under the names that they have in the ConfigMap.
     groups = [tree, *(group for group in tree.values() if isinstance(group, Mapping))]
-    return {
+    settings = {
         str(key): str(value)
         for group in groups
         for key, value in group.items()
         if isinstance(value, (str, int, float, bool))
     }
+    # Labels and policies are maps there, and text such as `a:b,c:d` in the ConfigMap.
+    for group in groups[1:]:
+        for key, value in group.items():
+            if isinstance(value, Mapping):
+                settings[str(key)] = ",".join(f"{one}:{other}" for one, other in value.items())
+    return settings
 
 
 def is_true(value: str) -> bool:

@@ -12,19 +12,23 @@ from planton.types import PostgresKubernetes
 
 
 class Stage(IntEnum):
-    """A stage of an apply. The next one begins when this one is done."""
+    """A stage of an apply. The next one begins when this one is done.
+
+    FIRST_DATABASES are custom resources that must be changed before the operator's configuration is (archives.py).
+    """
 
     NAMESPACES = 0
     RBAC = 1
     SECRETS = 2
-    CONFIGURATION = 3
-    OPERATOR = 4
-    DATABASES = 5
+    FIRST_DATABASES = 3
+    CONFIGURATION = 4
+    OPERATOR = 5
+    DATABASES = 6
 
     @property
     def phase(self) -> str:
         """The word for progress and errors."""
-        return self.name.lower()
+        return self.name.lower().removeprefix("first_")
 
 
 # kind -> stage and rank within it. Configuration is written one rank after the other, with the ConfigMap that names the

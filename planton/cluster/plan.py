@@ -11,14 +11,16 @@ from planton.cluster._connection import ApiError
 from planton.cluster._resources import NAMESPACE, POSTGRESQL, SECRET, Key, key_of
 from planton.cluster._server import Server, in_parallel, joined
 from planton.cluster._steps import Step, change_of
+from planton.cluster.archives import Archives, read_archives
 from planton.cluster.changes import Change, PlanOptions
 from planton.cluster.compare import foreign_data, is_settled, is_unchanged_but_ownership, is_unchanged_by
 from planton.cluster.diff import field_changes, removed_keys
 from planton.cluster.effects import effects_of
+from planton.cluster.ingress import closed_ingresses
 from planton.cluster.inventory import Inventory, is_terminating
 from planton.cluster.live import read_live
 from planton.cluster.operators import is_operator
-from planton.cluster.order import order_key, place
+from planton.cluster.order import Stage, order_key, place
 from planton.cluster.ownership import SET_LABEL, is_ours, labelled, labels_of, other_managers
 from planton.cluster.safety import refusals
 from planton.errors import ConflictError, FieldConflict, RefusedError
@@ -57,7 +59,7 @@ def plan_objects(
         report: Is told how many objects are decided, of how many, and the last one's subject.
 
     Returns:
-        A step for each object, in the order in which they are written.
+        A step for each object, and for each load balancer that is closed, in the order in which they are written.
 
     Raises:
         RefusedError: Something must not be done, or not without an explicit word: all reasons at once.
@@ -67,7 +69,10 @@ def plan_objects(
     ordered = sorted(objects, key=order_key)
     keys = [key_of(obj) for obj in ordered]
     live = read_live(server, keys, inventory)
-    planner = _Planner(server, inventory, options, frozenset(key.name for key in keys if key.resource is NAMESPACE))
+    wanted = dict(zip(keys, ordered, strict=True))
+    archives = read_archives(server, wanted.items(), live, inventory)
+    spaces = frozenset(key.name for key in keys if key.resource is NAMESPACE)
+    planner = _Planner(server, inventory, options, spaces, archives)
     done = 0
 
     def decide(pair: tuple[Key, KubernetesObject]) -> _Outcome:
@@ -77,7 +82,15 @@ def plan_objects(
         report(done, len(keys), pair[0].subject)
         return outcome
 
-    return _judge(in_parallel(decide, list(zip(keys, ordered, strict=True))))
+    steps = _judge(in_parallel(decide, list(wanted.items())))
+    steps = [_placed(step, archives) for step in (*steps, *closed_ingresses(server, wanted, inventory))]
+    return sorted(steps, key=lambda step: (step.stage, step.rank))
+
+
+def _placed(step: Step, archives: Archives) -> Step:
+    if step.change.action == "configured" and step.key.resource is POSTGRESQL and archives.goes_first(step.key):
+        return replace(step, stage=Stage.FIRST_DATABASES, rank=0)
+    return step
 
 
 def _judge(outcomes: Sequence[_Outcome | Exception]) -> list[Step]:
@@ -132,6 +145,7 @@ class _Planner:
     inventory: Inventory
     options: PlanOptions
     created_namespaces: frozenset[str]
+    archives: Archives
 
     def decide(self, key: Key, desired: KubernetesObject, live: KubernetesObject | None) -> _Outcome:
         """Decides about one object."""
@@ -163,7 +177,7 @@ class _Planner:
         return []
 
     def _new(self, key: Key, desired: KubernetesObject) -> _Outcome:
-        effects = effects_of(desired, None)
+        effects = effects_of(desired, None, self.archives)
         count = len(self.inventory.databases)
         if is_operator(key) and count:
             effects += (f"{key.name} begins to look after {count} database{'s' if count > 1 else ''} of the cluster",)
@@ -212,10 +226,10 @@ class _Planner:
                 *field_changes(live, answer, self.server.scrubber),
                 *removed_keys(removals, self.server.scrubber),
             ),
-            effects=effects_of(answer, live),
-            reason=_reason(live, answer, conflicts),
+            effects=effects_of(answer, live, self.archives),
+            reason=_reason(live, answer, conflicts, removals),
         )
-        return _Outcome(replace(_step(desired, change, key), desired=desired, removals=removals))
+        return _Outcome(replace(_step(desired, change, key), desired=desired, removals=removals, live=live))
 
     def _with_live_set(
         self, key: Key, desired: KubernetesObject, live: KubernetesObject
@@ -243,11 +257,13 @@ def _terminating(namespace: str) -> str:
     return f"Namespace/{namespace} is being deleted: wait until it is gone, then run the same command again"
 
 
-def _reason(live: KubernetesObject, answer: KubernetesObject, taken: Sequence[FieldConflict]) -> str:
+def _reason(
+    live: KubernetesObject, answer: KubernetesObject, taken: Sequence[FieldConflict], removals: Sequence[object]
+) -> str:
     if not is_ours(live):
         return f"taken over; it was made by {', '.join(other_managers(live)) or 'others'}"
     if taken:
         return "; ".join(f"takes {', '.join(one.fields)} over from {one.manager}" for one in taken)
-    if is_unchanged_but_ownership(live, answer):
+    if not removals and is_unchanged_but_ownership(live, answer):
         return "only the ownership of fields changes"
     return ""

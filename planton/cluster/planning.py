@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from planton.cluster._connection import Connection
 from planton.cluster._resources import key_of
 from planton.cluster._server import Server
-from planton.cluster._steps import Decisions, Refresh, Step
+from planton.cluster._steps import Decisions, SecondLook, Step
 from planton.cluster.changes import Change, Plan, PlanOptions, ProgressEvent, Sealed
 from planton.cluster.inventory import Inventory
 from planton.cluster.mask import scrubber_for
@@ -28,7 +28,7 @@ def plan_set(
     progress: Callable[[ProgressEvent], None] = lambda event: None,
     warnings: Sequence[Problem] = (),
     target_clusters: Sequence[str] = (),
-    refresh: Refresh | None = None,
+    refresh: SecondLook | None = None,
     messages: Sequence[Resource] = (),
 ) -> Plan:
     """Makes the plan for a set of objects. Writes nothing.
@@ -41,7 +41,7 @@ def plan_set(
         progress: Is told where the work has got to.
         warnings: What the plan shows of the manifests.
         target_clusters: What the plan shows in its head.
-        refresh: Renders the storage Secret for every namespace that has a database by then.
+        refresh: Looks at the cluster again while the plan is carried out.
         messages: The set as messages.
 
     Returns:
@@ -63,7 +63,8 @@ def plan_set(
     )
     prunes: list[Step] = []
     if options.set_id is not None:
-        prunes = plan_prune(server, options.set_id, {key_of(obj) for obj in labelled}, inventory.databases)
+        rendered = {key_of(obj) for obj in labelled} | {step.key for step in steps}
+        prunes = plan_prune(server, options.set_id, rendered, inventory.databases, inventory.operators)
     changes = tuple(step.change for step in (*steps, *prunes))
     decisions = Decisions(tuple(steps), tuple(prunes), server.scrubber, options, refresh, tuple(messages))
     return Plan(

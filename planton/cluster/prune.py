@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from planton.cluster._connection import ApiError
@@ -28,12 +29,12 @@ from planton.cluster._resources import (
 from planton.cluster._server import Server, in_parallel, results
 from planton.cluster._steps import Step, change_of
 from planton.cluster.changes import Action, Change
-from planton.cluster.operators import is_operator
+from planton.cluster.operators import LiveOperator, is_operator
 from planton.cluster.order import place
 from planton.cluster.ownership import SET_LABEL, is_applied_by_us, labels_of
 from planton.kinds import KINDS
 from planton.translate.contract import KubernetesObject
-from planton.translate.names import KIND_LABEL, NAME_LABEL, cluster_name
+from planton.translate.names import BACKUP_CONFIGMAP, KIND_LABEL, NAME_LABEL, cluster_name
 from planton.types import PostgresOperatorKubernetes
 
 PRUNABLE: tuple[ResourceType, ...] = (
@@ -59,15 +60,37 @@ class _World:
 
     rendered: frozenset[Key]
     databases: frozenset[tuple[str, str]]
+    operators: Sequence[LiveOperator]
     server: Server
 
     def has_operator(self, namespace: str) -> bool:
         """Whether the set still has the operator of a namespace; of any, for what stands in none."""
         return any(is_operator(key) and namespace in ("", key.namespace) for key in self.rendered)
 
+    def is_storage_secret_of_operator(self, key: Key) -> bool:
+        """Whether a Secret is the one from which the copies beside the databases are made."""
+        if any(one.namespace == key.namespace for one in self.operators):
+            return True
+        # The operator's Deployment may be gone while its databases wait for it to come back.
+        return self.server.get(Key(CONFIG_MAP, key.namespace, BACKUP_CONFIGMAP)) is not None
+
+    def why_operator_stays(self, namespace: str) -> str:
+        """What an operator is still there for; empty when it is in the set, or when there is nothing."""
+        if self.has_operator(namespace):
+            return ""
+        if self.databases:
+            return "the operator still looks after databases"
+        if any(one.wanted > 0 and namespace in ("", one.namespace) for one in self.operators):
+            return "the operator still runs: delete it with planton delete"
+        return ""
+
 
 def plan_prune(
-    server: Server, set_id: str, rendered: Collection[Key], databases: Sequence[KubernetesObject]
+    server: Server,
+    set_id: str,
+    rendered: Collection[Key],
+    databases: Sequence[KubernetesObject],
+    operators: Sequence[LiveOperator] = (),
 ) -> list[Step]:
     """Decides what of a set goes.
 
@@ -76,6 +99,7 @@ def plan_prune(
         set_id: Id of the set.
         rendered: Identities of the objects that the set has now.
         databases: Every `postgresql` custom resource of the cluster.
+        operators: Every Deployment of the cluster that runs the operator.
 
     Returns:
         Steps that delete, in their order, and steps that keep, with the reason.
@@ -89,6 +113,7 @@ def plan_prune(
     world = _World(
         frozenset(rendered),
         frozenset((one["metadata"]["namespace"], one["metadata"]["name"]) for one in databases),
+        tuple(operators),
         server,
     )
     steps = []
@@ -121,8 +146,10 @@ def _why_kept(key: Key, obj: KubernetesObject, world: _World) -> str:
         return "no longer in the set, left alone: Namespaces are never pruned"
     labels = labels_of(obj)
     if labels.get(KIND_LABEL) == _OPERATOR_KIND:
-        if key.resource is not SECRET and world.databases and not world.has_operator(key.namespace):
-            return "no longer in the set, left alone: the operator still looks after databases"
+        reason = world.why_operator_stays(key.namespace)
+        # Copies of the storage Secret carry the labels of the operator, too: those go with the databases beside them.
+        if reason and (key.resource is not SECRET or world.is_storage_secret_of_operator(key)):
+            return f"no longer in the set, left alone: {reason}"
     else:
         database = (key.namespace, cluster_name(labels.get(NAME_LABEL, "")))
         if database in world.databases and Key(POSTGRESQL, *database) not in world.rendered:
@@ -145,6 +172,23 @@ def _why_secret_kept(key: Key, world: _World) -> str:
     return ""
 
 
+_TEMPLATE = ("spec", "template", "spec")
+_USERS: Mapping[ResourceType, tuple[str, ...]] = MappingProxyType(
+    {
+        POD: ("spec",),
+        STATEFUL_SET: _TEMPLATE,
+        DEPLOYMENT: _TEMPLATE,
+        ResourceType("apps/v1", "ReplicaSet", "replicasets"): _TEMPLATE,
+        ResourceType("apps/v1", "DaemonSet", "daemonsets"): _TEMPLATE,
+        ResourceType("batch/v1", "Job", "jobs"): _TEMPLATE,
+        ResourceType("batch/v1", "CronJob", "cronjobs"): ("spec", "jobTemplate", *_TEMPLATE),
+        ResourceType("v1", "ReplicationController", "replicationcontrollers"): _TEMPLATE,
+        SERVICE_ACCOUNT: (),
+    }
+)
+"""Where what refers to Secrets has the spec of its pods."""
+
+
 def secret_user(server: Server, namespace: str, name: str) -> str:
     """Finds something that refers to a Secret.
 
@@ -154,46 +198,71 @@ def secret_user(server: Server, namespace: str, name: str) -> str:
         name: Name of the Secret.
 
     Returns:
-        `Kind/namespace/name` of a pod or a template that refers to it; empty when there is none.
+        `Kind/namespace/name` of what refers to it: a pod, a template of pods, or their account; empty when there is
+        none.
 
     Raises:
         ClusterError: The server refused.
     """
-    for resource in (POD, STATEFUL_SET, DEPLOYMENT):
-        for obj in server.list(resource, namespace) or ():
-            spec = obj.get("spec") or {}
-            pod = spec if resource is POD else ((spec.get("template") or {}).get("spec") or {})
-            if refers_to_secret(pod, name):
+    lists = results(in_parallel(lambda one: server.list(one, namespace) or [], list(_USERS)))
+    for (resource, path), objects in zip(_USERS.items(), lists, strict=True):
+        for obj in objects:
+            part: Any = obj
+            for key in path:
+                part = part.get(key) or {}
+            if not _is_over(obj, resource) and refers_to_secret(part, name):
                 return key_of(obj, resource).subject
     return ""
 
 
-def refers_to_secret(pod: Mapping[str, Any], name: str) -> bool:
+def _is_over(obj: Mapping[str, Any], resource: ResourceType) -> bool:
+    """Tells whether nothing will start from a template any more: on its way out, an old revision, or a job done."""
+    if resource is POD:
+        return False
+    if obj["metadata"].get("deletionTimestamp"):
+        return True
+    if resource.kind == "ReplicaSet":
+        return (obj.get("spec") or {}).get("replicas") == 0
+    conditions = (obj.get("status") or {}).get("conditions") or ()
+    ended = {one.get("type") for one in conditions if one.get("status") == "True"}
+    return resource.kind == "Job" and bool(ended & {"Complete", "Failed"})
+
+
+def refers_to_secret(spec: Mapping[str, Any], name: str) -> bool:
     """Tells whether a pod's spec refers to a Secret: by variables, volumes, or to pull images.
 
     Args:
-        pod: Spec of a pod or of a pod template.
+        spec: Spec of a pod or of a pod template, or a ServiceAccount.
         name: Name of the Secret.
 
     Returns:
         True when it does.
     """
-    if any(one.get("name") == name for one in pod.get("imagePullSecrets") or ()):
+    if any(one.get("name") == name for part in ("imagePullSecrets", "secrets") for one in spec.get(part) or ()):
         return True
-    for volume in pod.get("volumes") or ():
-        if (volume.get("secret") or {}).get("secretName") == name:
-            return True
-        for source in (volume.get("projected") or {}).get("sources") or ():
-            if (source.get("secret") or {}).get("name") == name:
-                return True
+    if _mounts_secret(spec.get("volumes") or (), name):
+        return True
     for kind in ("containers", "initContainers", "ephemeralContainers"):
-        for container in pod.get(kind) or ():
+        for container in spec.get(kind) or ():
             for one in container.get("env") or ():
                 if ((one.get("valueFrom") or {}).get("secretKeyRef") or {}).get("name") == name:
                     return True
             if any((one.get("secretRef") or {}).get("name") == name for one in container.get("envFrom") or ()):
                 return True
     return False
+
+
+def _mounts_secret(part: Any, name: str) -> bool:
+    """Looks through volumes of every kind: `secret`, `projected`, and the references of drivers."""
+    if isinstance(part, Mapping):
+        for key, value in part.items():
+            if key == "secretName" and value == name:
+                return True
+            is_reference = key == "secret" or key.lower().endswith("secretref")
+            if is_reference and isinstance(value, Mapping) and value.get("name") == name:
+                return True
+        return any(_mounts_secret(value, name) for value in part.values())
+    return isinstance(part, Sequence) and not isinstance(part, str) and any(_mounts_secret(one, name) for one in part)
 
 
 def prune_one(server: Server, step: Step) -> Change:

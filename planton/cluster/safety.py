@@ -43,6 +43,27 @@ def versions(desired: KubernetesObject, live: KubernetesObject) -> tuple[str, st
     return before, after
 
 
+def major_upgrade(before: str, after: str) -> str:
+    """Says what a raised version does, and what it does not.
+
+    The operator passes it on as PGVERSION and, with major_version_upgrade_mode off, does no more (postgres-operator
+    v1.15.1, pkg/cluster/majorversionupgrade.go). Spilo goes on with the version that it finds in the data directory
+    (configure_spilo.py at 4.0-p3 and 4.1-p2).
+
+    Args:
+        before: Version that the database has.
+        after: Version that it would get.
+
+    Returns:
+        The words, without a full stop.
+    """
+    return (
+        f"its pods restart with PGVERSION={after}, and that is all the operator does; the data stays at PostgreSQL "
+        f"{before} until /scripts/inplace_upgrade.py is run in the pod of the primary, and until then the WAL of "
+        f"{before} goes to the archive of {after}"
+    )
+
+
 def _version(key: Key, desired: KubernetesObject, live: KubernetesObject, options: PlanOptions) -> list[str]:
     before, after = versions(desired, live)
     if not before or not after or before == after:
@@ -52,8 +73,8 @@ def _version(key: Key, desired: KubernetesObject, live: KubernetesObject, option
     if options.allow_version_change:
         return []
     return [
-        f"{key.subject}: PostgreSQL {before} would become {after}, which is a major upgrade: "
-        "back up first, then say so with --allow-version-change"
+        f"{key.subject}: PostgreSQL {before} would become {after}: {major_upgrade(before, after)}. Back up first, then "
+        "say so with --allow-version-change"
     ]
 
 

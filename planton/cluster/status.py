@@ -13,6 +13,7 @@ from planton.cluster.environment import differing, environment_in
 from planton.cluster.inventory import Inventory
 from planton.cluster.ownership import labels_of
 from planton.cluster.wait import FAILED, RUNNING, rollout
+from planton.manifest.redaction import without_credentials
 from planton.translate.contract import KubernetesObject
 from planton.translate.environment import environment
 from planton.translate.existing import Existing
@@ -67,8 +68,8 @@ class ResourceStatus:
     """One resource of a set as it stands in the cluster.
 
     Attributes:
-        message: Copy of the message, with `status.outputs` filled where the resource is in the cluster. Not printed,
-            since messages print their credentials.
+        message: Copy of the message without its credentials, with `status.outputs` filled where the resource is in
+            the cluster.
         subject: `Kind/name` as in the manifest.
         namespace: Its namespace.
         exists: Whether its main object (Deployment or custom resource) is in the cluster.
@@ -105,16 +106,10 @@ def with_outputs(message: Resource) -> Resource:
         message: The message; left as it is.
 
     Returns:
-        A copy with `status.outputs` filled.
+        A copy without credentials, with `status.outputs` filled.
     """
-    copy = _copy(message)
+    copy = without_credentials(message)
     fill_outputs(copy)
-    return copy
-
-
-def _copy(message: Resource) -> Resource:
-    copy = type(message)()
-    copy.CopyFrom(message)  # type: ignore[arg-type]  # The same type on both sides.
     return copy
 
 
@@ -140,7 +135,7 @@ def status_of(
     Raises:
         ClusterError: The server refused.
     """
-    filled = _copy(message)
+    filled = without_credentials(message)
     if isinstance(filled, PostgresOperatorKubernetes):
         return _operator(server, filled, inventory)
     return _database(server, filled, inventory, platform, existing)
@@ -155,6 +150,10 @@ def _operator(server: Server, message: PostgresOperatorKubernetes, inventory: In
         return ResourceStatus(message, subject, namespace, False, False, problems=(f"{key.subject} is not there",))
     fill_outputs(message)
     problems = [one.line for one in rollout(key.subject, deployment)]
+    if deployment["spec"].get("replicas") == 0:
+        problems.append("it is scaled to 0: nothing looks after the databases")
+    if not deployment["spec"].get("replicas", 1):
+        problems.append(f"{key.subject} is scaled to zero: nobody looks after the databases")
     if not inventory.serves_databases:
         problems.append("the CRD postgresqls.acid.zalan.do is not registered yet")
     selector = ",".join(f"{name}={value}" for name, value in OPERATOR_SELECTOR.items())

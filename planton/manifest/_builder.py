@@ -20,11 +20,12 @@ from planton.manifest._draft import Draft, Finding
 from planton.manifest._events import GetEvent
 from planton.manifest._limits import MAX_DEPTH, MAX_NODES, MAX_PROBLEMS
 from planton.manifest._marks import mark_line
-from planton.manifest._names import entry, is_showable, nearest
+from planton.manifest._names import nearest
 from planton.manifest._plain import SUSPICIOUS, meaning
 from planton.manifest._scalars import Refusal, found, no_value, read_scalar
 from planton.manifest._tables import BOOL, ENUM, INT, LIST, MAP, MESSAGE, STRING, Node, Slot, places, rivals_of, root
 from planton.manifest._text import Unusable
+from planton.sensitive import entry, is_showable
 from planton.types import Resource
 
 # Not as a class, or the type checker would ask whether the events have marks: the parsers' always do.
@@ -306,6 +307,8 @@ class Builder:
             return
         message = self.draft.message
         elsewhere = [] if message is None else places(root(message.DESCRIPTOR), name)
+        # Nobody writes what planton fills in.
+        elsewhere = [place for place in elsewhere if place.partition(".")[0] != "status"]
         near = nearest(name, node.slots)
         if elsewhere:
             text = f"is not a field of this place; it belongs under {' or '.join(elsewhere)}"

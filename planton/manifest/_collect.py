@@ -50,7 +50,19 @@ class Collection:
             Enough: There are too many.
         """
         self._documents += 1
-        if self._documents > MAX_DOCUMENTS:
+        self.expect_documents(0, file)
+
+    def expect_documents(self, number: int, file: str) -> None:
+        """Ends the reading when there are too many documents, or will be.
+
+        Args:
+            number: How many are still to come, at least.
+            file: Name of their file.
+
+        Raises:
+            Enough: There are too many.
+        """
+        if self._documents + number > MAX_DOCUMENTS:
             self.problem(f"there are more than {MAX_DOCUMENTS} documents: read them in several parts", file)
             raise Enough
 

@@ -13,13 +13,13 @@ from google.protobuf.message import Message
 
 from planton.kinds import KINDS
 from planton.manifest._tables import is_map, is_repeated, message_of, usual_name
+from planton.manifest.redaction import is_entry_shown
+from planton.sensitive import HIDDEN, looks_like_credential
 from planton.yaml_writer import scalar
 
 if TYPE_CHECKING:
     from planton.types import Resource
 
-MASK = "********"
-"""What stands for a credential in redacted output."""
 
 # What may stand in a block (|) and comes back exactly: printable lines without white space at an end.
 _BLOCK = re.compile(
@@ -104,11 +104,12 @@ def has_secret(message: Message) -> bool:
         message: The message.
 
     Returns:
-        True when a field that is to be redacted is set in it.
+        True when a field that is to be redacted is set in it, or a map has a name under which credentials stand.
     """
     fields = _fields(message.DESCRIPTOR)
     return any(
         fields[descriptor.number].is_secret
+        or (fields[descriptor.number].is_map and any(looks_like_credential(key) for key in value))
         or (descriptor.message_type is not None and not is_repeated(descriptor) and has_secret(value))
         for descriptor, value in message.ListFields()
     )
@@ -135,12 +136,12 @@ def _write(message: Any, indent: str, lines: list[str], redact: bool) -> None:
         if field.is_map:
             lines.append(start)
             for key in sorted(value):
-                written = scalar(key)
+                written = scalar(_shown_key(field, key, redact))
                 lead = f"{deeper}{written}: "
                 if len(written) > _LONGEST_KEY:
                     lines.append(f"{deeper}? {written}")
                     lead = f"{deeper}: "
-                lines.append(lead + _scalar(field, value[key], deeper, redact))
+                lines.append(lead + _scalar(field, value[key], deeper, redact, key))
         elif field.is_repeated:
             lines.append(start)
             lines += [f"{deeper}- {_scalar(field, item, deeper, redact)}" for item in value]
@@ -154,17 +155,22 @@ def _write(message: Any, indent: str, lines: list[str], redact: bool) -> None:
             lines.append(f"{start} {_scalar(field, value, indent, redact)}")
 
 
-def _scalar(field: _Field, value: Any, indent: str, redact: bool) -> str:
-    plain = _plain(field, value, redact)
+def _scalar(field: _Field, value: Any, indent: str, redact: bool, entry: str = "") -> str:
+    plain = _plain(field, value, redact, entry)
     if isinstance(plain, str) and "\n" in plain and _BLOCK.fullmatch(plain) and not _TRAILING_SPACE.search(plain):
         body = "\n".join(f"{indent}  {line}" if line else "" for line in plain.removesuffix("\n").split("\n"))
         return f"|{'' if plain.endswith(chr(10)) else '-'}\n{body}"
     return scalar(plain)
 
 
-def _plain(field: _Field, value: Any, redact: bool) -> Any:
-    if redact and field.is_secret:
-        return MASK
+def _shown_key(field: _Field, key: str, redact: bool) -> str:
+    """Masks a credential in the place of a name, which is only found out when a set is checked."""
+    return key if not redact or is_entry_shown(field.key, key) else HIDDEN
+
+
+def _plain(field: _Field, value: Any, redact: bool, entry: str = "") -> Any:
+    if redact and (field.is_secret or looks_like_credential(entry)):
+        return HIDDEN
     # A number without a name stays a number; it comes from a newer schema.
     return value if field.numbers is None else field.numbers.get(value, value)
 
@@ -175,7 +181,9 @@ def _tree(message: Any, redact: bool) -> dict[str, Any]:
     for descriptor, value in message.ListFields():
         field = fields[descriptor.number]
         if field.is_map:
-            tree[field.key] = {key: _plain(field, value[key], redact) for key in sorted(value)}
+            tree[field.key] = {
+                _shown_key(field, key, redact): _plain(field, value[key], redact, key) for key in sorted(value)
+            }
         elif field.is_repeated:
             tree[field.key] = [_plain(field, item, redact) for item in value]
         elif descriptor.message_type is not None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 MAX_BYTES = 16 * 1024 * 1024
 """Size of one file, stream or text, in bytes of UTF-8."""
+MAX_TOTAL_BYTES = 64 * 1024 * 1024
+"""Size of all files of one reading together: what a hundred thousand databases have, with room to spare."""
 MAX_BYTES_IN_PYTHON = 1024 * 1024
 """The same, in characters, where PyYAML was built without libyaml: its parser in Python is twenty times slower."""
 MAX_DOCUMENT = 1024 * 1024

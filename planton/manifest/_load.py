@@ -25,8 +25,9 @@ def load(
 
     A file is read whatever its name, one that ends in `.json` as JSON alone. In a folder, what ends in `.yaml`,
     `.yml` or `.json` is read, sorted by name, with the folders in it; hidden ones are passed over. Empty documents
-    are passed over too; a file without any document is an error. Limits: 16 MiB a file, 1 MiB a document, 100,000
-    documents, 64 levels.
+    are passed over too; a file without any document is an error. Pipes can be read, as `/dev/stdin` and `/dev/fd/N`
+    are; one into which nobody writes is an error, as are sockets, devices, and in a folder all that is not a file.
+    Limits: 16 MiB a file, 64 MiB all files together, 1 MiB a document, 100,000 documents, 64 levels.
 
     Args:
         source: Path of a file or folder, `-` for standard input, an open stream, or several paths.
@@ -77,25 +78,48 @@ def loads(text: str | bytes, *, file: str = TEXT) -> Manifests:
     collection = Collection()
     with suppress(Enough):
         read_content(text, file, collection)
+    # Tools that record the local variables of a traceback shall not find it here.
+    del text
     return _result(collection)
 
 
 def _read_paths(paths: Iterable[str | os.PathLike[str]], collection: Collection) -> None:
+    from planton.manifest._limits import MAX_BYTES, MAX_TOTAL_BYTES
     from planton.manifest._read import read_content
-    from planton.manifest._sources import STDIN, Unreadable, count, files, read_file, read_stdin
+    from planton.manifest._sources import (
+        STDIN,
+        Unreadable,
+        beyond_total,
+        count,
+        files,
+        read_file,
+        read_stdin,
+        too_large,
+    )
 
     given = [os.fspath(path) for path in paths]
     if not given:
         collection.problem("no path was given", "")
-    for entry in count(entry for path in given for entry in ([path] if path == "-" else files(path))):
+    entries = list(count(entry for path in given for entry in ([path] if path == "-" else files(path))))
+    if beyond := too_large(entries):
+        collection.problem(beyond.message, beyond.path)
+        return
+    total = 0
+    for entry in entries:
         try:
             if isinstance(entry, Unreadable):
                 raise entry
             content, name = (read_stdin(), STDIN) if entry == "-" else (read_file(entry), entry)
         except Unreadable as error:
             collection.problem(error.message, error.path)
-        else:
-            read_content(content, name, collection)
+            continue
+        # Once more, for pipes and for files that grow.
+        total += min(len(content), MAX_BYTES)
+        if total > MAX_TOTAL_BYTES:
+            beyond = beyond_total(name)
+            collection.problem(beyond.message, beyond.path)
+            return
+        read_content(content, name, collection)
 
 
 def _result(collection: Collection) -> Manifests:
@@ -118,6 +142,7 @@ def prepare(messages: Iterable[Resource]) -> Manifests:
         TypeError: Something given is not a message of a known kind.
     """
     manifests, problems = _prepared(messages)
+    del messages  # As in `loads`.
     if problems:
         raise ManifestError(problems)
     return manifests

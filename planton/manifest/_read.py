@@ -13,7 +13,7 @@ from planton.manifest._collect import Collection
 from planton.manifest._draft import Finding
 from planton.manifest._events import GetEvent, explain, yaml_events
 from planton.manifest._json import json_events, looks_like_json
-from planton.manifest._limits import MAX_DOCUMENT, MAX_RESTARTS
+from planton.manifest._limits import MAX_DOCUMENT, MAX_DOCUMENTS, MAX_RESTARTS
 from planton.manifest._text import Unusable, line_of, to_text
 
 _NEXT_DOCUMENT = re.compile(r"[\n\r\x85\u2028\u2029](?=---(?:\s|\Z))")
@@ -39,6 +39,9 @@ def read_content(content: bytes | str, file: str, collection: Collection) -> Non
     if file.lower().endswith(".json") or looks_like_json(text):
         reading.json()
     else:
+        # Each of these begins a document, wherever it stands; too many are refused before any is read.
+        if text.count("\n---") > MAX_DOCUMENTS:
+            collection.expect_documents(sum(1 for _ in _NEXT_DOCUMENT.finditer(text)), file)
         reading.yaml()
     if reading.empty:
         collection.problem("has no document in it", file)

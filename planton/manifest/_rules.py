@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from planton.manifest._names import entry
 from planton.manifest._tables import usual_name
+from planton.sensitive import entry
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
-from planton.manifest._limits import MAX_BYTES, MAX_FILES
+from planton.manifest._limits import MAX_BYTES, MAX_FILES, MAX_TOTAL_BYTES
 
 SUFFIXES = (".yaml", ".yml", ".json")
 """Endings of the files that are read in a folder."""
 STDIN = "<stdin>"
 STREAM = "<stream>"
+
+_CHUNK = 1024 * 1024
 
 
 class Unreadable(Exception):
@@ -74,7 +77,9 @@ def _walk(folder: str, above: tuple[tuple[int, int], ...]) -> Iterator[str | Unr
         if os.path.isdir(path):
             yield from _walk(path, (*above, identity))
         elif name.lower().endswith(SUFFIXES):
-            yield path
+            # A link that leads nowhere is told when it is read.
+            ordinary = os.path.isfile(path) or not os.path.exists(path)
+            yield path if ordinary else Unreadable(path, "is not a file: take it out of the folder")
 
 
 def count(entries: Iterator[str | Unreadable]) -> Iterator[str | Unreadable]:
@@ -94,8 +99,47 @@ def count(entries: Iterator[str | Unreadable]) -> Iterator[str | Unreadable]:
         yield entry
 
 
+def too_large(entries: Iterable[str | Unreadable]) -> Unreadable | None:
+    """Finds out, before anything is read, whether the files are too much together.
+
+    Args:
+        entries: Paths, `-` among them.
+
+    Returns:
+        The file that is too much, with what to say of it; None when there is none.
+    """
+    total = 0
+    for entry in entries:
+        if isinstance(entry, str) and entry != "-":
+            try:
+                # What is too large by itself is told of it alone.
+                total += min(os.stat(entry).st_size, MAX_BYTES)
+            except (OSError, ValueError):
+                continue  # That is told when it is read.
+            if total > MAX_TOTAL_BYTES:
+                return beyond_total(entry)
+    return None
+
+
+def beyond_total(path: str) -> Unreadable:
+    """Says that the files of a reading are too much together.
+
+    Args:
+        path: The file that is too much.
+
+    Returns:
+        The error.
+    """
+    return Unreadable(
+        path,
+        f"the files up to here are larger than {MAX_TOTAL_BYTES // 2**20} MiB together: read them in several parts",
+    )
+
+
 def read_file(path: str) -> bytes:
     """Reads a file, or as much of it as is needed to see that it is too large.
+
+    Pipes are read as files are, `/dev/stdin` and `/dev/fd/N` too, but nobody is waited for to open one.
 
     Args:
         path: Its path.
@@ -104,13 +148,58 @@ def read_file(path: str) -> bytes:
         Its content.
 
     Raises:
-        Unreadable: It cannot be read.
+        Unreadable: It cannot be read, or is neither a file nor a pipe.
     """
     try:
-        with open(path, "rb") as file:
-            return file.read(MAX_BYTES + 1)
+        # Before it is opened too: opening alone makes some devices do something.
+        _check_type(path, os.stat(path))
+        # Without O_NONBLOCK, opening a pipe waits for somebody who writes.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        try:
+            opened = os.fstat(descriptor)
+            _check_type(path, opened)
+            content = _read(descriptor)
+        finally:
+            os.close(descriptor)
     except (OSError, ValueError) as error:
         raise Unreadable(path, reason(error)) from error
+    if not content and stat.S_ISFIFO(opened.st_mode):
+        raise Unreadable(path, "is a pipe into which nobody writes")
+    return content
+
+
+def _check_type(path: str, status: os.stat_result) -> None:
+    mode = status.st_mode
+    if stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISDIR(mode):
+        return  # Reading a folder fails by itself.
+    if stat.S_ISCHR(mode) and (path == os.devnull or _is_stdin(status)):
+        return
+    raise Unreadable(path, "is a socket or a device, not a file")
+
+
+def _is_stdin(status: os.stat_result) -> bool:
+    """Says whether a device is the terminal, or what else stands in its place, that standard input is."""
+    try:
+        return os.path.samestat(status, os.fstat(0))
+    except OSError:
+        return False
+
+
+def _read(descriptor: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while size <= MAX_BYTES:
+        try:
+            chunk = os.read(descriptor, min(_CHUNK, MAX_BYTES + 1 - size))
+        except BlockingIOError:
+            # Somebody has the pipe open, and has not written yet.
+            os.set_blocking(descriptor, True)
+            continue
+        if not chunk:
+            break
+        chunks.append(chunk)
+        size += len(chunk)
+    return b"".join(chunks)
 
 
 def read_stdin() -> bytes | str:

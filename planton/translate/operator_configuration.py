@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from types import MappingProxyType
 
 from planton.errors import Problem
+from planton.sensitive import entry, is_showable
 from planton.translate.backup import boolean
 from planton.translate.existing import Existing
 from planton.translate.names import (
@@ -145,7 +146,7 @@ def setting_problems(settings: Mapping[str, str], operator: OperatorVersion) -> 
     problems = []
     known = known_settings(operator.version)
     for name, value in sorted(settings.items()):
-        path = f"spec.operator_settings.{name}"
+        path = _path(name)
         if name in OWNED_SETTINGS:
             why = _ELSEWHERE.get(name, "its default is dangerous, and planton writes a safe one")
             problems.append(Problem(f"is written by planton: {why}. Remove it", path))
@@ -153,12 +154,17 @@ def setting_problems(settings: Mapping[str, str], operator: OperatorVersion) -> 
             near = get_close_matches(name, known - OWNED_SETTINGS, n=1)
             hint = f'; did you mean "{near[0]}"?' if near else ""
             text = f"is not a setting of operator {operator.version}, which would pass it over in silence{hint}"
-            problems.append(Problem(text, path))
+            shown = text if is_showable(name) else f"{text}; its name is not shown, since it can be a credential"
+            problems.append(Problem(shown, path))
         elif wrong := wrong_form(name, value):
             problems.append(Problem(f"{wrong}. The operator would not start with this value", path))
     if not problems:
         problems += _combinations(settings)
     return problems
+
+
+def _path(name: str) -> str:
+    return f"spec.operator_settings{entry(name)}"
 
 
 def _combinations(settings: Mapping[str, str]) -> list[Problem]:
@@ -167,8 +173,8 @@ def _combinations(settings: Mapping[str, str]) -> list[Problem]:
     least, most = int(settings.get("min_instances", "-1")), int(settings.get("max_instances", "-1"))
     if 0 < most < least:
         text = "is above max_instances. The operator would not start with this value"
-        problems.append(Problem(text, "spec.operator_settings.min_instances"))
+        problems.append(Problem(text, _path("min_instances")))
     if settings.get("connection_pooler_user") == SUPERUSER:
         text = "is the superuser. The operator would not start with this value"
-        problems.append(Problem(text, "spec.operator_settings.connection_pooler_user"))
+        problems.append(Problem(text, _path("connection_pooler_user")))
     return problems

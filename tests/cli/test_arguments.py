@@ -121,3 +121,18 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"planton {__version__}\n"
+
+
+def test_help_as_a_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    expected = capsys.readouterr().out
+    assert main(["help"]) == 0
+    assert capsys.readouterr().out == expected
+    assert main(["help", "plan"]) == 0
+    assert "usage: planton plan" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("verb", "meant"), [("diff", "plan"), ("destroy", "delete"), ("get", "status")])
+def test_verbs_of_other_programs(capsys: pytest.CaptureFixture[str], verb: str, meant: str) -> None:
+    assert main([verb]) == 1
+    assert f"Did you mean `planton {meant}`?" in capsys.readouterr().err

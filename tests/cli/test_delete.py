@@ -77,11 +77,12 @@ def test_no_word_stands_for_another(cluster: FakeCluster, manifests: str) -> Non
 def test_delete(capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifests: str) -> None:
     cluster.changes = GONE
     names = ["--yes-delete", "orders", "--yes-delete", "other/billing"]
-    assert main(["delete", "-f", manifests, *names, "--operator", "ns", "--cluster-id", "id", "--timeout", "60"]) == 0
+    target = ["--operator", "ns", "--cluster-id", "id", "--set", "prod"]
+    assert main(["delete", "-f", manifests, *names, *target, "--timeout", "60"]) == 0
     captured = capsys.readouterr()
     assert captured.out.splitlines()[-1] == "Done: 0 created, 0 configured, 0 unchanged, 1 deleted, 1 skipped"
     assert captured.err == ""
-    expected = DeleteOptions(databases=("orders", "other/billing"), operator_namespace="ns", cluster_id="id")
+    expected = DeleteOptions(("orders", "other/billing"), operator_namespace="ns", cluster_id="id", set_id="prod")
     assert cluster.asked["plan_delete"]["options"] == expected
     assert cluster.asked["delete"] == {"options": expected, "timeout": 60.0}
 

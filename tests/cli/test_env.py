@@ -245,6 +245,8 @@ def test_from_the_cluster_alone(capsys: pytest.CaptureFixture[str], alone: FakeC
     assert rows["AWS_SECRET_ACCESS_KEY"] == ["<hidden>", "database", "same"]
     assert rows["WALG_S3_PREFIX"][1:] == ["s3://postgres-backups/backups/db-orders/16", "operator", "same"]
     assert "PGTZ" not in rows
+    # As with manifests.
+    assert rows["BACKUP_NUM_TO_RETAIN"] == ["5", "default", "not set"]
     assert SECRET_KEY not in captured.out
 
 

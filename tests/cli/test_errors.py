@@ -86,9 +86,10 @@ def test_ctrl_c_while_an_error_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_signal_handlers_are_put_back() -> None:
-    before = signal.getsignal(signal.SIGTERM)
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
     main(["--version"])
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert [signal.getsignal(number) for number in numbers] == before
 
 
 def test_another_thread_can_run_it(capsys: pytest.CaptureFixture[str]) -> None:
@@ -154,7 +155,12 @@ def test_closed_streams(large: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+    ("number", "code", "word"),
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "terminated"),
+        (signal.SIGHUP, 129, "hung up"),
+    ],
 )
 def test_signals(tmp_path: Path, number: signal.Signals, code: int, word: str) -> None:
     pipe = tmp_path / "manifests.yaml"
@@ -165,6 +171,8 @@ def test_signals(tmp_path: Path, number: signal.Signals, code: int, word: str) -
         stderr=subprocess.PIPE,
         text=True,
         env=environment(),
+        # Should the tests themselves run under nohup.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
     # Opening it waits until the command reads from it.
     writing = os.open(pipe, os.O_WRONLY)
@@ -174,6 +182,22 @@ def test_signals(tmp_path: Path, number: signal.Signals, code: int, word: str) -
     finally:
         os.close(writing)
     assert (process.returncode, out, err) == (code, "", f"{word}.\n")
+
+
+def test_under_nohup_a_closed_terminal_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        seen: list[object] = []
+
+        def run(*arguments: object) -> int:
+            seen.append(signal.getsignal(signal.SIGHUP))
+            return 0
+
+        monkeypatch.setattr("planton.cli._main._run", run)
+        main([])
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert seen == [signal.SIG_IGN]
 
 
 def test_the_module_and_the_command_are_one() -> None:

@@ -12,7 +12,16 @@ import yaml
 
 from planton.cli import main
 from planton.cluster import Change, FieldChange, PlanOptions
-from planton.errors import ClusterError, ConflictError, FieldConflict, RefusedError, WaitError
+from planton.errors import (
+    ClusterError,
+    ConflictError,
+    FieldConflict,
+    ManifestError,
+    PlantonError,
+    Problem,
+    RefusedError,
+    WaitError,
+)
 from tests.cli.fake import CHANGES, FakeCluster
 from tests.cli.support import on_terminal
 
@@ -29,6 +38,7 @@ def test_plan(capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifest
         "Target cluster: cluster-01",
         "Set:            none, so nothing is pruned",
         "",
+        "Nothing is done yet. An apply would say:",
         "created     Namespace/orders",
         "configured  ConfigMap/postgres-operator/postgres-pod-backup-config",
         '              ~ data.BACKUP_SCHEDULE: "0 2 * * *" -> "0 3 * * *"',
@@ -203,6 +213,40 @@ def test_a_failure_says_what_was_done_before(
     assert data["summary"]["created"] == 1
 
 
+@pytest.mark.parametrize(
+    "error",
+    [ManifestError([Problem("shares its archive")]), RefusedError(["shares its archive"])],
+    ids=["manifest", "refused"],
+)
+def test_bad_manifests_and_refusals_in_the_middle_say_what_was_done(
+    capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifests: str, error: PlantonError
+) -> None:
+    cluster.error = error
+    assert main(["apply", "-f", manifests]) == 1
+    assert "nothing was" in capsys.readouterr().err
+    cluster.events = (("namespaces", 1, 1, "Namespace/orders"),)
+    for verb in (["apply"], ["delete", "--yes-delete", "orders"]):
+        assert main([*verb, "-f", manifests]) == 1
+        captured = capsys.readouterr()
+        assert "created     Namespace/orders" in captured.out
+        assert captured.out.splitlines()[-1].startswith("Done before it ended: 1 created, 0 configured")
+        assert "nothing was" not in captured.err
+        assert "shares its archive" in captured.err
+        assert "What was done stays." in captured.err
+
+
+def test_a_bug_in_the_middle_says_what_was_done(
+    capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifests: str
+) -> None:
+    cluster.error = AssertionError("hunter2")
+    cluster.events = (("namespaces", 1, 1, "Namespace/orders"),)
+    assert main(["apply", "-f", manifests]) == 1
+    captured = capsys.readouterr()
+    assert "created     Namespace/orders" in captured.out
+    assert "this is a bug in planton: AssertionError" in captured.err
+    assert "hunter2" not in captured.out + captured.err
+
+
 def test_ctrl_c_says_what_was_done(capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifests: str) -> None:
     cluster.events = (("namespaces", 1, 1, "Namespace/orders"), ("wait", 0, 0, "Namespace/shared"))
     cluster.error = KeyboardInterrupt()
@@ -214,6 +258,22 @@ def test_ctrl_c_says_what_was_done(capsys: pytest.CaptureFixture[str], cluster: 
     last = captured.err.splitlines()[-1]
     assert last.startswith("interrupted in phase wait, after at least 1 change.")
     assert "goes on" in last
+
+
+@pytest.mark.parametrize("verb", ["plan", "apply"])
+def test_a_refused_plan_says_which_cluster_refused(
+    capsys: pytest.CaptureFixture[str],
+    cluster: FakeCluster,
+    manifests: str,
+    monkeypatch: pytest.MonkeyPatch,
+    verb: str,
+) -> None:
+    def plan(*arguments: object, **options: object) -> None:
+        raise RefusedError(["no"])
+
+    monkeypatch.setattr(cluster, "plan", plan)
+    assert main([verb, "-f", manifests]) == 1
+    assert capsys.readouterr().err.startswith("Cluster: https://cluster.example:6443 (context production of ")
 
 
 def test_ctrl_c_while_planning_wrote_nothing(

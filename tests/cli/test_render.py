@@ -11,7 +11,8 @@ import yaml
 
 import planton
 from planton.cli import main
-from planton.cli.render import MASK, masked
+from planton.cli.render import masked
+from planton.sensitive import HIDDEN
 from tests.cli.support import on_terminal
 from tests.manifests import ACCESS_KEY, SECRET_KEY
 
@@ -28,7 +29,7 @@ def test_yaml_is_what_the_library_renders_with_secrets_masked(
     secrets = [item for item in objects if item["kind"] == "Secret"]
     assert len(secrets) == 3
     for secret in secrets:
-        assert secret["data"] == {"AWS_ACCESS_KEY_ID": MASK, "AWS_SECRET_ACCESS_KEY": MASK}
+        assert secret["data"] == {"AWS_ACCESS_KEY_ID": HIDDEN, "AWS_SECRET_ACCESS_KEY": HIDDEN}
     assert "values of 3 Secrets are masked" in captured.err
     assert not [form for form in FORMS if form in captured.out + captured.err]
 
@@ -57,12 +58,12 @@ def test_secrets_on_a_terminal_are_warned_about(monkeypatch: pytest.MonkeyPatch,
 
 def test_a_mask_is_refused_by_whoever_takes_it_for_data() -> None:
     with pytest.raises(ValueError, match="base64"):
-        base64.b64decode(MASK, validate=True)
+        base64.b64decode(HIDDEN, validate=True)
 
 
 def test_masking_changes_nothing_else() -> None:
     secret = {"apiVersion": "v1", "kind": "Secret", "data": {"a": "eA=="}, "stringData": {"b": "x"}}
-    assert masked(secret) == {**secret, "data": {"a": MASK}, "stringData": {"b": MASK}}
+    assert masked(secret) == {**secret, "data": {"a": HIDDEN}, "stringData": {"b": HIDDEN}}
     assert secret["data"] == {"a": "eA=="}
     configuration = {"kind": "ConfigMap", "data": {"a": "b"}}
     assert masked(configuration) is configuration

@@ -79,6 +79,6 @@ def test_for_programs(capsys: pytest.CaptureFixture[str], answered: FakeCluster,
     assert observed["pods"][0]["restartPending"] is True
     assert observed["events"][0]["count"] == 3
     assert data[2]["status"] == {"observed": data[2]["status"]["observed"]}
-    assert data[0]["spec"]["backup_config"]["r2_config"]["secret_access_key"] == "********"
+    assert data[0]["spec"]["backup_config"]["r2_config"]["secret_access_key"] == "<hidden>"
     assert ACCESS_KEY not in out
     assert SECRET_KEY not in out

@@ -42,6 +42,17 @@ def test_cells_are_wrapped_and_never_cut(monkeypatch: pytest.MonkeyPatch, column
     assert sorted("".join(stream.text.split())) == sorted("".join("".join(cells).split()))
 
 
+def test_a_command_stays_whole_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr(Console, "width", property(lambda self: 40))
+    command = "kubectl port-forward --namespace orders service/db-orders 5432:5432"
+    show_table(Console(), ("", ""), [("from here", command)])
+    assert command in stream.text
+    # Nor does a heading without a word leave colours behind.
+    assert "\x1b[1m\x1b[0m" not in stream.text
+
+
 def test_control_characters_in_cells_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     show_table(Console(), ("A",), (("\x1b[2J",),))
     assert "\x1b" not in capsys.readouterr().out

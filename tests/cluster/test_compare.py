@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from planton.cluster.compare import is_settled
+from planton.cluster.compare import foreign_data, is_settled
 from planton.cluster.effects import effects_of
 from planton.cluster.normalise import ABSENT, parse_quantity, same
 from tests.cluster.objects import Object, config_map, deployment, namespace, secret
@@ -124,21 +124,14 @@ def test_changed_keys_do_not_reach_pods_by_themselves() -> None:
     assert effects_of(secret("a", KEY="one"), None) == ()
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "word"),
-    [({"WALG_S3_PREFIX": "a"}, {"x": "y"}, "stop"), ({"x": "y"}, {"WALG_S3_PREFIX": "a"}, "begin"),
-     ({"WALG_S3_PREFIX": "a"}, {"WALG_S3_PREFIX": "b"}, "move"),
-     ({"WALG_S3_PREFIX": "a", "AWS_ENDPOINT": "a"}, {"WALG_S3_PREFIX": "a", "AWS_ENDPOINT": "b"}, "move")],
-)  # fmt: skip
-def test_the_operators_backup_settings(before: dict[str, str], after: dict[str, str], word: str) -> None:
-    name = "postgres-pod-backup-config"
-    (effect,) = effects_of(config_map("a", name, **after), config_map("a", name, **before))
-    assert word in effect
-    assert effects_of(config_map("a", "other", **after), config_map("a", "other", **before)) == ()
-
-
-def test_another_image_restarts_every_database() -> None:
-    name = "postgres-operator"
-    effects = effects_of(config_map("a", name, docker_image="two"), config_map("a", name, docker_image="one"))
-    assert effects == ("the pods of all databases restart with another image",)
-    assert effects_of(config_map("a", name, workers="2"), config_map("a", name, workers="1")) == ()
+def test_a_key_that_goes_by_itself_is_not_removed_a_second_time() -> None:
+    desired = config_map("a", one="1")
+    owned: Object = {"f:data": {"f:one": {}, "f:two": {}}}
+    data = {"one": "1", "two": "2", "three": "3"}
+    live = applied(desired, owned, data=data)
+    assert foreign_data(desired, live) == (("data", "three"),)
+    # Owned by another as well, it stays when we let it go.
+    live["metadata"]["managedFields"].append(
+        {"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:data": {"f:two": {}}}}
+    )
+    assert foreign_data(desired, live) == (("data", "three"), ("data", "two"))

@@ -223,6 +223,14 @@ def test_a_delete_that_is_broken_off_leaves_no_permission_behind(
         patch.setattr("planton.cluster._server.Server.delete", broken)
         with pytest.raises(ClusterError, match="broken off"):
             delete(installed, text, name)
+    assert "delete-clustername" not in installed.database(name)["metadata"].get("annotations", {})
+    assert not installed.plan(text).changed
+    # One that is killed takes nothing back: the next apply does.
+    with monkeypatch.context() as patch:
+        patch.setattr("planton.cluster._server.Server.delete", broken)
+        patch.setattr("planton.cluster.delete.Deleter._take_back", lambda *_: None)
+        with pytest.raises(ClusterError, match="broken off"):
+            delete(installed, text, name)
     annotations = installed.database(name)["metadata"]["annotations"]
     assert annotations["delete-clustername"] == f"db-{name}"
     plan = installed.plan(text)
@@ -233,12 +241,22 @@ def test_a_delete_that_is_broken_off_leaves_no_permission_behind(
     assert not installed.plan(text).changed
 
 
-def test_a_permission_that_somebody_else_gave_is_left_alone(installed: Installed, name: str) -> None:
+def test_a_permission_that_somebody_else_gave_is_left_alone(
+    installed: Installed, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     installed.apply(database(name))
     path = f"/apis/acid.zalan.do/v1/namespaces/{name}/postgresqls/db-{name}?fieldManager=kubectl-annotate"
     patch = {"metadata": {"annotations": {"delete-clustername": f"db-{name}"}}}
     installed.api.request("PATCH", path, patch, content_type="application/merge-patch+json")
     assert not installed.plan(database(name)).changed
+
+    def broken(*_: object, **__: object) -> bool:
+        raise ClusterError("broken off", subject="test")
+
+    monkeypatch.setattr("planton.cluster._server.Server.delete", broken)
+    with pytest.raises(ClusterError, match="broken off"):
+        delete(installed, database(name), name)
+    assert installed.database(name)["metadata"]["annotations"]["delete-clustername"] == f"db-{name}"
 
 
 def test_a_cleaning_that_takes_too_long_is_named_and_carries_on_later(
@@ -261,6 +279,56 @@ def test_an_operator_with_databases_is_not_deleted(installed: Installed, name: s
     with pytest.raises(RefusedError, match="with the word for it"):
         delete(installed, installed.operator)
     assert not installed.plan(installed.operator).changed
+
+
+def test_a_database_of_a_set_goes_with_its_set(installed: Installed, name: str) -> None:
+    text = database(name)
+    installed.apply(text, set_id=name)
+    for other in (None, f"{name}-b"):
+        with pytest.raises(RefusedError, match=f"say --set {name}"):
+            delete(installed, text, name, set_id=other)
+    assert "delete-clustername" not in installed.database(name)["metadata"].get("annotations", {})
+    installed.environment(name)
+    assert delete(installed, text, name, set_id=name)[f"postgresql/{name}/db-{name}"] == "deleted"
+
+
+def test_a_copy_of_a_volume_stays_whatever_is_named(installed: Installed, name: str) -> None:
+    text = made(installed, name)
+    claims = f"/api/v1/namespaces/{name}/persistentvolumeclaims"
+    copy = installed.api.request("GET", f"{claims}/pgdata-db-{name}-0")
+    copy["metadata"] = {"name": "my-safety-copy", "labels": copy["metadata"]["labels"]}
+    installed.api.request("POST", claims, copy)
+    options = DeleteOptions(databases=(name,), volumes=True)
+    result = installed.cluster.delete(planton.loads(text), options=options, timeout=60.0)
+    changes = {change.subject: change for change in result.changes}
+    assert changes[f"PersistentVolumeClaim/{name}/pgdata-db-{name}-0"].action == "deleted"
+    stays = changes[f"PersistentVolumeClaim/{name}/my-safety-copy"]
+    assert (stays.action, "no volume that the operator made" in stays.reason) == ("skipped", True)
+    assert "PersistentVolumeClaim/my-safety-copy" in there(installed, name)
+
+
+def test_a_secret_that_something_uses_stays_whatever_is_named(installed: Installed, name: str) -> None:
+    text = made(installed, name)
+    job = _cron_job()
+    container = job["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+    container["envFrom"] = [{"secretRef": {"name": STORAGE}}]
+    body = {"metadata": {"name": "verify-backups"}, "spec": job}
+    installed.api.request("POST", f"/apis/batch/v1/namespaces/{name}/cronjobs", body)
+    options = DeleteOptions(databases=(name,), storage_secret=True)
+    result = installed.cluster.delete(planton.loads(text), options=options, timeout=60.0)
+    (change,) = [change for change in result.changes if change.name == STORAGE]
+    assert (change.action, change.reason) == ("skipped", f"stays: CronJob/{name}/verify-backups refers to it")
+    assert f"Secret/{STORAGE}" in there(installed, name)
+
+
+def test_a_stateful_set_that_takes_its_volumes_along_is_refused(installed: Installed, name: str) -> None:
+    text = made(installed, name)
+    path = f"/apis/apps/v1/namespaces/{name}/statefulsets/db-{name}"
+    policy = {"spec": {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete"}}}
+    installed.api.request("PATCH", path, policy, content_type="application/merge-patch+json")
+    with pytest.raises(RefusedError, match="deletes its volumes when it is deleted"):
+        delete(installed, text, name)
+    assert installed.database(name)
 
 
 def test_a_database_that_others_made_is_not_deleted(installed: Installed, name: str) -> None:

@@ -151,10 +151,12 @@ def test_an_operator_can_be_known_by_its_label() -> None:
 def test_settings_by_map_and_by_object() -> None:
     settings = made("ConfigMap", "settings", "other", data={"delete_annotation_name_key": "by-map"})
     by_map = operator(CONFIG_MAP_NAME="other/settings")
-    tree = {
+    tree: Object = {
         "kubernetes_use_configmaps": True,
         "kubernetes": {"delete_annotation_name_key": "by-object", "enable_pod_antiaffinity": False, "list": [1]},
     }
+    policy = {"when_deleted": "delete", "when_scaled": "retain"}
+    tree["kubernetes"]["persistent_volume_claim_retention_policy"] = policy
     configuration = made("OperatorConfiguration", "settings", "ops", configuration=tree)
     by_object = operator(CONFIG_MAP_NAME="other/settings", POSTGRES_OPERATOR_CONFIGURATION_OBJECT="settings")
     server = cast("Server", Told(settings, configuration))
@@ -163,6 +165,7 @@ def test_settings_by_map_and_by_object() -> None:
     assert found["delete_annotation_name_key"] == "by-object"
     assert found["enable_pod_antiaffinity"] == "False"
     assert "list" not in found
+    assert found["persistent_volume_claim_retention_policy"] == "when_deleted:delete,when_scaled:retain"
     assert read_settings(server, operators_in([operator()])[0]) == {}
 
 

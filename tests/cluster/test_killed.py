@@ -69,6 +69,8 @@ def test_a_change_and_a_prune_that_are_broken_off(installed: Installed, name: st
     file.write_text("".join(database(one, spec=ingress) for one in names))
     sandbox = installed.sandbox
     run(sandbox, name, file)
+    left = [config_map(f"{name}-x", f"left-{letter}") for letter in "abcd"]
+    installed.harness.apply([namespace(f"{name}-x"), *left], set_id=name)
     file.write_text("".join(database(one, backup="backup_schedule: '5 5 * * *'") for one in names))
     for phase, steps in (("plan", 5), ("databases", 1), ("databases", 2), ("prune", 1), ("prune", 2)):
         run(sandbox, name, file, kill_at=phase, steps=steps)
@@ -78,6 +80,7 @@ def test_a_change_and_a_prune_that_are_broken_off(installed: Installed, name: st
         assert installed.database(one)["spec"]["env"] == [{"name": "BACKUP_SCHEDULE", "value": "5 5 * * *"}]
         services = installed.api.request("GET", f"/api/v1/namespaces/{one}/services")["items"]
         assert f"db-{one}-external" not in {service["metadata"]["name"] for service in services}
+    assert [installed.harness.find(one) for one in left] == [None] * 4
 
 
 def test_an_apply_that_is_interrupted_begins_nothing_more(harness: Harness, space: str) -> None:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from planton.cluster import Change, ClusterIdentity, FieldChange, Plan
 from planton.cluster.changes import Sealed, summary
 from planton.cluster.diff import field_changes
-from planton.cluster.mask import HIDDEN, Scrubber, looks_like_credential, scrubber_for
+from planton.cluster.mask import HIDDEN, Scrubber, scrubber_for
+from planton.sensitive import looks_like_credential
 from tests.cluster.objects import config_map, deployment, secret
 
 IDENTITY = ClusterIdentity("https://example.org:6443", "here", "kubeconfig")
@@ -106,9 +107,9 @@ def test_a_diff_names_items_by_their_keys() -> None:
     assert paths == {
         "spec.replicas": ("1", "0"),
         f"{prefix}.image": ('"example.org/worker:1"', '"example.org/worker:2"'),
-        f"{prefix}.env[name=SETTINGS].value": ('"settings"', None),
+        f"{prefix}.env[name=SETTINGS].value": (HIDDEN, None),
         f"{prefix}.env[name=EMPTY].value": ('""', None),
-        f"{prefix}.env[name=NEW].value": (None, '"n"'),
+        f"{prefix}.env[name=NEW].value": (None, HIDDEN),
     }
 
 

@@ -109,6 +109,7 @@ def test_every_namespace_has_the_secret_before_the_operator_is_told_its_name(pla
 
     # The way back: the operator is told first, and what its pods still refer to is left alone.
     plan = plain.plan(PLAIN, set_id="platform")
+    assert [effect for effect in plan.effects if effect.startswith("backups of 5 databases stop: appeared/db-appeared")]
     assert words(plan)["ConfigMap/postgres-operator/postgres-pod-backup-config"] == "deleted"
     assert words(plan)[f"Secret/theirs/{STORAGE}"] == "skipped"
     plain.cluster.apply(plan, timeout=60.0)

@@ -39,7 +39,7 @@ def test_stages_and_ranks() -> None:
     ]
     assert place(outside)[0] is Stage.DATABASES
     assert [stage.phase for stage in Stage] == [
-        "namespaces", "rbac", "secrets", "configuration", "operator", "databases",
+        "namespaces", "rbac", "secrets", "databases", "configuration", "operator", "databases",
     ]  # fmt: skip
 
 
@@ -61,6 +61,10 @@ def test_order_has_tie_breaks() -> None:
         {"volumes": [{"secret": {"secretName": "keys"}}]},
         {"volumes": [{"projected": {"sources": [{"secret": {"name": "keys"}}]}}]},
         {"imagePullSecrets": [{"name": "keys"}]},
+        {"secrets": [{"name": "keys"}]},
+        {"volumes": [{"csi": {"driver": "any", "nodePublishSecretRef": {"name": "keys"}}}]},
+        {"volumes": [{"azureFile": {"secretName": "keys"}}]},
+        {"volumes": [{"iscsi": {"secretRef": {"name": "keys"}}}]},
     ],
 )
 def test_all_ways_to_refer_to_a_secret(pod: Object) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from planton.cluster._resources import key_of
 from planton.cluster.mask import HIDDEN
 from planton.errors import ConflictError, RefusedError
 from tests.cluster.conftest import Harness, words
@@ -188,6 +190,108 @@ def test_an_operator_with_databases_is_left_alone(harness: Harness, space: str) 
     assert {change.kind for change in kept} == {"ConfigMap", "Deployment", "ClusterRole", "ServiceAccount"}
     assert all("still looks after databases" in change.reason for change in kept)
     assert all(harness.find(one) for one in objects)
+
+
+KIND = {"planton.ai/kind": "PostgresOperatorKubernetes"}
+
+
+def operators_own(obj: Object, name: str = "") -> Object:
+    """Labels an object as the operator's."""
+    obj["metadata"]["labels"] = {**obj["metadata"]["labels"], **KIND}
+    obj["metadata"]["name"] = name or obj["metadata"]["name"]
+    return obj
+
+
+@pytest.fixture
+def operator(harness: Harness, space: str) -> Iterator[list[Object]]:
+    """An operator with its storage Secret, of the set that is named like its namespace."""
+    image = "ghcr.io/zalando/postgres-operator:v1.15.1"
+    objects = [
+        # planton would wait for one of its own name to become ready.
+        operators_own(deployment(space, "the-operator", image=image)),
+        operators_own(secret(space)),
+        operators_own(config_map(space, "postgres-pod-backup-config")),
+        operators_own(cluster_role(space)),
+    ]
+    harness.apply([namespace(space), *objects], set_id=space)
+    yield objects
+    for one in objects:
+        if harness.find(one):
+            harness.api.request("DELETE", key_of(one).path)
+
+
+@pytest.mark.usefixtures("served")
+def test_the_storage_secret_of_an_operator_stays_with_it(harness: Harness, space: str, operator: list[Object]) -> None:
+    theirs = f"{space}-b"
+    copies = [operators_own(secret(theirs)), operators_own(secret(f"{space}-c"))]
+    spaces = [namespace(one) for one in (space, theirs, f"{space}-c")]
+    harness.apply([*spaces, *operator, *copies, database(theirs)], set_id=space)
+    changes = {one.subject: one for one in harness.apply([*spaces, database(theirs)], set_id=space)}
+    for one in operator:
+        assert "the operator still looks after databases" in changes[key_of(one).subject].reason
+        assert harness.find(one)
+    assert "needs it for" in changes[key_of(copies[0]).subject].reason
+    assert harness.find(copies[0])
+    # No database is beside this one, so it may go.
+    assert changes[key_of(copies[1]).subject].action == "deleted"
+    harness.api.request("DELETE", key_of(operator[2]).path)
+    assert words(harness.apply(spaces, set_id=space))[key_of(operator[1]).subject] == "skipped"
+
+
+@pytest.mark.usefixtures("served")
+def test_the_storage_secret_waits_for_the_operator_to_come_back(
+    harness: Harness, space: str, operator: list[Object]
+) -> None:
+    harness.apply([namespace(space), namespace(f"{space}-b"), *operator, database(f"{space}-b")], set_id=space)
+    harness.api.request("DELETE", key_of(operator[0]).path)
+    changes = harness.apply([namespace(space), namespace(f"{space}-b")], set_id=space)
+    assert {one.kind: one.action for one in changes if one.namespace == space} == {
+        "Secret": "skipped",
+        "ConfigMap": "skipped",
+    }
+    assert harness.find(operator[1])
+
+
+def test_an_operator_that_runs_is_left_alone(harness: Harness, space: str, operator: list[Object]) -> None:
+    changes = {one.subject: one for one in harness.apply([namespace(space)], set_id=space)}
+    for one in operator:
+        assert "delete it with planton delete" in changes[key_of(one).subject].reason
+        assert harness.find(one)
+    harness.edit(operator[0], {"spec": {"replicas": 0}})
+    changes = {one.subject: one for one in harness.apply([namespace(space)], set_id=space)}
+    assert {changes[key_of(one).subject].action for one in operator} == {"deleted"}
+
+
+@pytest.mark.parametrize("kind", ["CronJob", "Job", "DaemonSet", "ReplicaSet", "ServiceAccount"])
+def test_a_secret_stays_with_whatever_refers_to_it(harness: Harness, space: str, kind: str) -> None:
+    harness.apply([namespace(space), secret(space)], set_id=space)
+    pod = {
+        "restartPolicy": "Never",
+        "containers": [{"name": "one", "image": "any", "envFrom": [{"secretRef": {"name": "keys"}}]}],
+    }
+    if kind in ("DaemonSet", "ReplicaSet"):
+        pod["restartPolicy"] = "Always"
+    template = {"metadata": {"labels": {"app": "user"}}, "spec": pod}
+    selected = {"selector": {"matchLabels": {"app": "user"}}, "template": template}
+    kinds: dict[str, tuple[str, Object]] = {
+        "CronJob": ("batch/v1", {"spec": {"schedule": "0 0 * * *", "jobTemplate": {"spec": {"template": template}}}}),
+        "Job": ("batch/v1", {"spec": {"template": template}}),
+        "DaemonSet": ("apps/v1", {"spec": selected}),
+        "ReplicaSet": ("apps/v1", {"spec": selected}),
+        "ServiceAccount": ("v1", {"secrets": [{"name": "keys"}]}),
+    }
+    api_version, body = kinds[kind]
+    root = "/api/v1" if api_version == "v1" else f"/apis/{api_version}"
+    path = f"{root}/namespaces/{space}/{kind.lower()}s"
+    harness.api.request("POST", path, {"metadata": {"name": "user-of-it"}, **body})
+    changes = {one.subject: one for one in harness.apply([namespace(space)], set_id=space)}
+    assert f"{kind}/{space}/user-of-it refers to it" in changes[f"Secret/{space}/keys"].reason
+    assert harness.find(secret(space))
+    if kind == "ReplicaSet":
+        # What a Deployment keeps of old revisions starts nothing any more.
+        patch = {"spec": {"replicas": 0}}
+        harness.api.request("PATCH", f"{path}/user-of-it", patch, content_type="application/merge-patch+json")
+        assert words(harness.apply([namespace(space)], set_id=space))[f"Secret/{space}/keys"] == "deleted"
 
 
 def edit_labels(harness: Harness, obj: Object, **metadata: Any) -> None:

@@ -130,10 +130,10 @@ def test_credentials_are_masked_on_demand() -> None:
     messages = loads(OPERATOR)
     plain, masked = dumps(messages), dumps(messages, redact=True)
     assert "access_key_id: AKIDSENTINEL\n      secret_access_key: SECRETSENTINEL" in plain
-    assert 'access_key_id: "********"\n      secret_access_key: "********"' in masked
+    assert 'access_key_id: "<hidden>"\n      secret_access_key: "<hidden>"' in masked
     for form in (masked, dumps(messages, format="json", redact=True)):
         assert "SENTINEL" not in form
-        assert form.count("********") == 2
+        assert form.count("<hidden>") == 2
         assert "postgres-backups" in form
 
 

@@ -169,7 +169,7 @@ def test_keys_that_could_be_credentials_are_not_shown(key: str) -> None:
 def test_a_misspelt_required_field_is_not_called_missing_too() -> None:
     text = OPERATOR_HEAD + (
         "spec:\n  backup_config:\n    backup_shedule: '0 2 * * *'\n    r2_config:\n      cloudflare_account_id: a\n"
-        "      bucket_name: [x]\n      access_key_id: a\n      secret_access_key: a\n"
+        "      bucket_name: [x]\n      access_key_id: aaaaaaaa\n      secret_access_key: aaaaaaaa\n"
     )
     found = problems(text)
     assert [problem.path for problem in found] == [

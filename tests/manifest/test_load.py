@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -247,6 +250,80 @@ def test_a_path_in_a_folder_that_may_not_be_listed(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(os, "listdir", refuse)
     assert failures(tmp_path)[0].message == "cannot be used: permission denied"
+
+
+def test_a_pipe_into_which_nobody_writes_is_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "a.yaml"
+    os.mkfifo(pipe)
+    assert [problem.message for problem in failures(pipe)] == ["is a pipe into which nobody writes"]
+
+
+def test_what_is_not_a_file_in_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(DATABASE)
+    os.mkfifo(tmp_path / "b.yaml")
+    (tmp_path / "c.yaml").symlink_to("/dev/zero")
+    found = failures(tmp_path)
+    assert [Path(problem.origin.file).name for problem in found] == ["b.yaml", "c.yaml"]
+    assert {problem.message for problem in found} == {"is not a file: take it out of the folder"}
+
+
+def test_a_named_pipe_with_a_writer_is_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    # Opened for both, so that it has a writer before the reader comes.
+    descriptor = os.open(pipe, os.O_RDWR)
+
+    def write() -> None:
+        time.sleep(0.2)
+        os.write(descriptor, named("late").encode())
+        os.close(descriptor)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert names(load(pipe)) == ["late"]
+    writer.join()
+
+
+def test_pipes_of_a_shell(tmp_path: Path) -> None:
+    program = "import sys; from planton.manifest import load; print([m.metadata.name for m in load(sys.argv[1:])])"
+    path = tmp_path / "a.yaml"
+    path.write_text(named("fd"))
+    command = (
+        f"cat '{path}' | sed s/fd/stdin/ | '{sys.executable}' -c '{program}' /dev/stdin <(sleep 0.2; cat '{path}')"
+    )
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("['stdin', 'fd']\n", "")
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/ptmx", "socket"])
+def test_sockets_and_devices_are_refused(tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind("socket")
+        assert [problem.message for problem in failures(path)] == ["is a socket or a device, not a file"]
+
+
+def test_files_that_are_too_large_together_are_refused_before_any_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(6):
+        with open(tmp_path / f"{number}.yaml", "wb") as file:
+            file.truncate(15 * 2**20)
+    monkeypatch.setattr("planton.manifest._sources.read_file", lambda path: pytest.fail("was read"))
+    (found,) = failures(tmp_path)
+    assert Path(found.origin.file).name == "4.yaml"
+    assert found.message == "the files up to here are larger than 64 MiB together: read them in several parts"
+
+
+def test_pipes_count_for_the_limit_of_all_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "ab":
+        (tmp_path / f"{name}.yaml").write_text(named(name))
+    # As with a file that grows after it was looked at.
+    monkeypatch.setattr("planton.manifest._sources.too_large", lambda entries: None)
+    monkeypatch.setattr("planton.manifest._limits.MAX_TOTAL_BYTES", len(DATABASE) + 10)
+    (found,) = failures(tmp_path)
+    assert Path(found.origin.file).name == "b.yaml"
+    assert "together" in found.message
 
 
 def test_no_path_at_all() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from planton.kinds import KINDS
-from planton.manifest import loads, prepare, violations
+from planton.manifest import dumps, loads, prepare, violations
 from planton.manifest.checks import CHECKS
 from planton.types import PostgresKubernetes, PostgresOperatorKubernetes
 from tests.manifest.support import (
@@ -302,3 +302,24 @@ def test_every_kind_has_its_checks() -> None:
 def test_checked_messages_stay_right() -> None:
     loaded = loads(OPERATOR_HEAD + BACKUP_CONFIG + "---\n" + DATABASE)
     assert prepare(loaded) == loaded
+
+
+def test_keys_too_short_to_be_hidden_are_refused() -> None:
+    assert loads(OPERATOR.replace("AKIDSENTINEL", "8letters"))
+    for key, field in (("AKIDSENTINEL", "access_key_id"), ("SECRETSENTINEL", "secret_access_key")):
+        problem = only(OPERATOR.replace(key, "7letter"))
+        assert (problem.path, problem.message) == (
+            f"spec.backup_config.r2_config.{field}",
+            "must have at least 8 characters",
+        )
+
+
+def test_what_planton_fills_in_is_not_proposed_as_a_place() -> None:
+    assert (
+        only(DATABASE.replace("{}", "{name: x}")).message == "is not a field of this place; it belongs under metadata"
+    )
+
+
+def test_the_mask_of_redacted_output_is_no_key() -> None:
+    found = problems(dumps(loads(OPERATOR), redact=True))
+    assert [problem.message for problem in found] == ["is what stands for a key in redacted output: write the key"] * 2

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import stat
 import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planton.errors import ManifestError
-from planton.manifest import dumps, loads, violations
+from planton.manifest import dump, dumps, loads, prepare, violations
+from planton.manifest.redaction import without_credentials
+from planton.rendering import render
+from planton.types import Resource
 from tests.manifest.support import DATABASE, OPERATOR, operator
 
 SECRET = "hunter2/SENTINEL+value"
@@ -101,6 +108,68 @@ def test_reprs() -> None:
     loaded = loads(OPERATOR)
     assert "SENTINEL" not in repr(loaded) + str(loaded)
     assert "SENTINEL" not in dumps(loaded, redact=True)
+
+
+SETTINGS = """\
+  operator_settings:
+    scalyr_api_key: "SENTINEL"
+    resync_period: "10m"
+    SENTINEL/name+: "x"
+"""
+
+
+@pytest.mark.parametrize("form", ["yaml", "json"])
+def test_settings_whose_names_look_like_keys_are_masked(form: Literal["yaml", "json"]) -> None:
+    loaded = loads(OPERATOR + SETTINGS)
+    text = dumps(loaded, format=form, redact=True)
+    assert "SENTINEL" not in text
+    assert "10m" in text
+    assert loads(dumps(loaded, format=form)) == loaded
+
+
+def test_a_new_file_with_such_a_setting_is_private(tmp_path: Path) -> None:
+    message = operator(OPERATOR + SETTINGS)
+    message.spec.ClearField("backup_config")
+    dump(message, tmp_path / "a.yaml")
+    assert stat.S_IMODE((tmp_path / "a.yaml").stat().st_mode) == 0o600
+
+
+def test_a_copy_without_credentials() -> None:
+    message = operator(OPERATOR + SETTINGS)
+    before = message.SerializeToString()
+    copy = without_credentials(message)
+    assert message.SerializeToString() == before
+    assert "SENTINEL" not in str(copy)
+    assert copy.spec.backup_config.r2_config.bucket_name == "postgres-backups"
+    assert dict(copy.spec.operator_settings) == {"resync_period": "10m"}
+    # Nobody applies it by mistake.
+    assert {problem.path for problem in violations([copy])} == {
+        "spec.backup_config.r2_config.access_key_id",
+        "spec.backup_config.r2_config.secret_access_key",
+    }
+
+
+def test_a_setting_that_does_not_look_like_a_name_is_not_printed() -> None:
+    for name in ("SENTINEL/name+", "a1b2c3d4e5f6SENTINEL", "x" * 40 + "SENTINEL"):
+        with pytest.raises(ManifestError) as caught:
+            render(loads(f'{OPERATOR}  operator_settings:\n    {name}: "x"\n'))
+        (problem,) = caught.value.problems
+        assert "SENTINEL" not in f"{problem}{caught.value!r}"
+        assert problem.origin.line == OPERATOR.count("\n") + 2
+
+
+def test_tracebacks_with_their_local_variables() -> None:
+    def wrong() -> list[Resource]:
+        message = operator(OPERATOR)
+        message.metadata.name = "-"
+        return [message]
+
+    calls: list[Callable[[], object]] = [lambda: loads(f"{OPERATOR}wrong: x"), lambda: prepare(wrong())]
+    for call in calls:
+        with pytest.raises(ManifestError) as caught:
+            call()
+        told = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+        assert "SENTINEL" not in told
 
 
 @settings(max_examples=200, deadline=None)

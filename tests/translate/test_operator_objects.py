@@ -189,7 +189,7 @@ def test_settings_that_cannot_be(setting: str, text: str) -> None:
     with pytest.raises(planton.ManifestError, match=text.replace("?", "\\?")) as caught:
         planton.render(planton.loads(operator(spec=f"operator_settings: {{{setting}}}")))
     (problem,) = caught.value.problems
-    assert problem.path.startswith("spec.operator_settings.")
+    assert problem.path.startswith("spec.operator_settings[")
     assert problem.origin.line > 0
 
 

@@ -1,0 +1,100 @@
+"""What has changed between a plan and its apply: nobody's change is written over unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from planton.cluster._resources import Key
+from planton.errors import ClusterError
+from planton.translate.contract import KubernetesObject
+from planton.translate.names import DELETE_ANNOTATION
+
+_CHANGED = "it has changed since the plan"
+_AGAIN = "Plan again: run the same command again, and look at what it shows."
+
+
+def only_over(obj: KubernetesObject, live: KubernetesObject | None) -> KubernetesObject:
+    """Makes the server refuse an object over any other than the one that was looked at.
+
+    Args:
+        obj: What is sent; left as it is.
+        live: The live object; None sends no condition.
+
+    Returns:
+        A copy that shares everything but its metadata.
+    """
+    if live is None:
+        return obj
+    # The resourceVersion alone does not keep an object from being made anew when it is gone; the uid does.
+    condition = {name: live["metadata"][name] for name in ("uid", "resourceVersion")}
+    return {**obj, "metadata": {**obj["metadata"], **condition}}
+
+
+def is_as_planned(planned: KubernetesObject, now: KubernetesObject, desired: KubernetesObject) -> bool:
+    """Tells whether only such parts of an object have changed as its controllers write all the time.
+
+    Args:
+        planned: The object that the plan looked at.
+        now: The object as it is now.
+        desired: What would be sent.
+
+    Returns:
+        True when all but status, bookkeeping, and labels and annotations of others is the same.
+    """
+    return _substance(planned, desired) == _substance(now, desired)
+
+
+def _substance(obj: KubernetesObject, desired: KubernetesObject) -> KubernetesObject:
+    metadata = obj["metadata"]
+    kept: dict[str, Any] = {
+        key: value for key, value in obj.items() if key not in ("apiVersion", "kind", "metadata", "status")
+    }
+    for part in ("labels", "annotations"):
+        ours = {*(desired["metadata"].get(part) or {}), DELETE_ANNOTATION}
+        there = metadata.get(part) or {}
+        kept[f"metadata.{part}"] = {
+            key: value for key, value in there.items() if key in ours or key.startswith("planton.ai/")
+        }
+    kept["metadata"] = (metadata.get("uid"), "deletionTimestamp" in metadata, metadata.get("ownerReferences") or [])
+    return kept
+
+
+def changed(key: Key, reasons: Sequence[str] = ()) -> ClusterError:
+    """Makes the error for an object that is not as the plan saw it.
+
+    Args:
+        key: Its identity.
+        reasons: What would be refused now.
+
+    Returns:
+        The error.
+    """
+    return ClusterError(
+        "\n".join((_CHANGED, *reasons)),
+        subject=key.subject,
+        phase="apply",
+        status=409,
+        reason="Conflict",
+        remedy=_AGAIN,
+    )
+
+
+def no_longer_right(subject: str, text: str) -> ClusterError:
+    """Makes the error for a set that the cluster has outgrown since the plan.
+
+    Args:
+        subject: What it is about; empty for the whole set.
+        text: What is wrong now.
+
+    Returns:
+        The error.
+    """
+    return ClusterError(
+        f"the cluster has changed since the plan\n{text}",
+        subject=subject,
+        phase="apply",
+        status=409,
+        reason="Conflict",
+        remedy=_AGAIN,
+    )
