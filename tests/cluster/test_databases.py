@@ -344,7 +344,10 @@ def test_a_cluster_with_two_operators_wants_to_be_told_which_one(installed: Inst
         installed.api.request(
             "PATCH", f"{path}/theirs", {"spec": {"replicas": 0}}, content_type="application/merge-patch+json"
         )
-        assert not installed.plan(installed.operator).changed
+        # Not refused any more. Copies of the Secret may be due in namespaces that other tests have made meanwhile.
+        assert (
+            words(installed.plan(installed.operator))["Deployment/postgres-operator/postgres-operator"] == "unchanged"
+        )
     finally:
         installed.api.request("DELETE", f"{path}/theirs")
     assert existing.operator_version == "1.15.1"

@@ -248,7 +248,7 @@ def test_no_object_of_the_layer_prints_a_token(harness: Harness, sandbox: Sandbo
 @pytest.mark.parametrize(
     ("text", "context", "words_"),
     [
-        (None, None, "Invalid kube-config"),
+        (None, None, "no such file"),
         ("", None, "Invalid kube-config"),
         ("{[", None, "cannot be read"),
         ("contexts: 5", None, ""),

@@ -8,6 +8,7 @@ import pytest
 
 import planton
 from planton.cluster import DeleteOptions, PlanOptions, ProgressEvent
+from planton.cluster._resources import STATEFUL_SET, Key
 from planton.errors import RefusedError
 from sandbox import Sandbox
 from tests import manifests
@@ -17,6 +18,7 @@ from tests.manifests import database
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
+GONE = {"metadata": {"deletionTimestamp": "any"}}
 STORAGE = "r2-postgres-backup-credentials"
 PLAIN = manifests.operator(backup=None, spec=SETTINGS)
 
@@ -144,6 +146,9 @@ def test_a_copy_that_cannot_be_made_stops_before_the_operator_is_told(plain: Ins
     path = "/apis/acid.zalan.do/v1/namespaces/theirs/postgresqls/db-theirs"
     plain.api.request("PATCH", path, annotations, content_type="application/merge-patch+json")
     plain.api.request("DELETE", path)
+    # Without the operator what it has not removed by then stays, and the Secret with it.
+    stateful_set = Key(STATEFUL_SET, "theirs", "db-theirs")
+    plain.until(lambda: (plain.harness.server.get(stateful_set) or GONE)["metadata"].get("deletionTimestamp"))
     result = plain.cluster.delete(planton.loads(plain.operator), options=DeleteOptions(operator=True))
     assert words(result) == {
         "Deployment/postgres-operator/postgres-operator": "deleted",
