@@ -182,7 +182,11 @@ def test_run_ends_on_a_signal(number: signal.Signals, temp: Path, wait: Wait) ->
         kubeconfig = Path(process.stdout.readline().strip())
         traces = Traces(kubeconfig.parent)
         process.send_signal(number)
-        _, err = process.communicate(timeout=20)
+        try:
+            _, err = process.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
     assert process.returncode == 0
     assert f"export KUBECONFIG={kubeconfig}" in err
     assert "Traceback" not in err
