@@ -31,6 +31,29 @@ from project_planton.kubernetes.postgresoperatorkubernetes.v1.spec_pb2 import (
 from project_planton.kubernetes.postgresoperatorkubernetes.v1.stack_outputs_pb2 import (
     PostgresOperatorKubernetesStackOutputs,
 )
+from project_planton.shared.backup.v1.policy_pb2 import (
+    BackupEncryption,
+    BackupLibsodiumKey,
+    BackupNoEncryption,
+    BackupPgpKey,
+    BackupRetention,
+    BackupTuning,
+)
+from project_planton.shared.backup.v1.secret_value_pb2 import SecretKeyReference, SecretValue
+from project_planton.shared.backup.v1.storage_pb2 import (
+    AwsS3Store,
+    BackupCloudIdentity,
+    BackupCredentials,
+    BackupKmsKey,
+    BackupNoServerSideEncryption,
+    BackupProxy,
+    BackupServerSideEncryption,
+    BackupStorage,
+    BackupStoreKey,
+    CloudflareR2Store,
+    GoogleCloudStorageStore,
+    S3CompatibleStore,
+)
 from project_planton.shared.options.v1 import options_pb2 as _options
 from project_planton.shared.v1.kubernetes_pb2 import (
     ContainerResources,
@@ -60,8 +83,25 @@ __all__ = [
     "DEFAULT_OPTION",
     "ApiResourceMetadata",
     "ApiResourceMetadataVersion",
+    "AwsS3Store",
+    "BackupCloudIdentity",
+    "BackupCredentials",
+    "BackupEncryption",
+    "BackupKmsKey",
+    "BackupLibsodiumKey",
+    "BackupNoEncryption",
+    "BackupNoServerSideEncryption",
+    "BackupPgpKey",
+    "BackupProxy",
+    "BackupRetention",
+    "BackupServerSideEncryption",
+    "BackupStorage",
+    "BackupStoreKey",
+    "BackupTuning",
+    "CloudflareR2Store",
     "ContainerResources",
     "CpuMemory",
+    "GoogleCloudStorageStore",
     "IngressSpec",
     "KubernetesAddonTargetCluster",
     "KubernetesClusterCloudResourceSelector",
@@ -80,4 +120,7 @@ __all__ = [
     "PostgresOperatorKubernetesStackOutputs",
     "PostgresOperatorKubernetesStatus",
     "Resource",
+    "S3CompatibleStore",
+    "SecretKeyReference",
+    "SecretValue",
 ]

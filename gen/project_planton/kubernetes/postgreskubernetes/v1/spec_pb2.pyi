@@ -5,6 +5,8 @@ isort:skip_file
 
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from project_planton.shared.backup.v1 import policy_pb2 as _policy_pb2
+from project_planton.shared.backup.v1 import storage_pb2 as _storage_pb2
 from project_planton.shared.v1 import kubernetes_pb2 as _kubernetes_pb2
 import builtins as _builtins
 import sys
@@ -115,13 +117,18 @@ class PostgresKubernetesBackupConfig(_message.Message):
     ENABLE_BACKUP_FIELD_NUMBER: _builtins.int
     ENABLE_RESTORE_FIELD_NUMBER: _builtins.int
     ENABLE_CLONE_FIELD_NUMBER: _builtins.int
+    STORAGE_FIELD_NUMBER: _builtins.int
+    CREDENTIALS_FIELD_NUMBER: _builtins.int
+    ENCRYPTION_FIELD_NUMBER: _builtins.int
+    RETENTION_FIELD_NUMBER: _builtins.int
+    TUNING_FIELD_NUMBER: _builtins.int
     s3_prefix: _builtins.str
     """Archive of this database: `<bucket>/<path>`, `s3://<bucket>/<path>`, or `/<path>` in the
     operator's bucket. `$(SCOPE)`, `$(PGVERSION)` and `$(POD_NAMESPACE)` are filled in when the pod
     starts. In the pod: WALG_S3_PREFIX.
     """
     backup_schedule: _builtins.str
-    """When base backups are made: a cron expression of five fields, in the pod's time zone.
+    """When base backups are made: a cron expression of five fields, in UTC.
     In the pod: BACKUP_SCHEDULE.
     """
     enable_backup: _builtins.bool
@@ -132,6 +139,26 @@ class PostgresKubernetesBackupConfig(_message.Message):
     """Restoring from its own archive. In the pod: USE_WALG_RESTORE."""
     enable_clone: _builtins.bool
     """Cloning from another archive. In the pod: CLONE_USE_WALG_RESTORE."""
+    @_builtins.property
+    def storage(self) -> _storage_pb2.BackupStorage:
+        """An object store of its own, as a whole. It needs `credentials` of its own."""
+
+    @_builtins.property
+    def credentials(self) -> _storage_pb2.BackupCredentials:
+        """Credentials of its own, for the operator's store or for its own."""
+
+    @_builtins.property
+    def encryption(self) -> _policy_pb2.BackupEncryption:
+        """Encryption of backups by wal-g, other than the operator's."""
+
+    @_builtins.property
+    def retention(self) -> _policy_pb2.BackupRetention:
+        """What is kept of its archive."""
+
+    @_builtins.property
+    def tuning(self) -> _policy_pb2.BackupTuning:
+        """Settings of wal-g, each on its own."""
+
     def __init__(
         self,
         *,
@@ -140,10 +167,15 @@ class PostgresKubernetesBackupConfig(_message.Message):
         enable_backup: _builtins.bool | None = ...,
         enable_restore: _builtins.bool | None = ...,
         enable_clone: _builtins.bool | None = ...,
+        storage: _storage_pb2.BackupStorage | None = ...,
+        credentials: _storage_pb2.BackupCredentials | None = ...,
+        encryption: _policy_pb2.BackupEncryption | None = ...,
+        retention: _policy_pb2.BackupRetention | None = ...,
+        tuning: _policy_pb2.BackupTuning | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_backup_schedule", b"_backup_schedule", "_enable_backup", b"_enable_backup", "_enable_clone", b"_enable_clone", "_enable_restore", b"_enable_restore", "_s3_prefix", b"_s3_prefix", "backup_schedule", b"backup_schedule", "enable_backup", b"enable_backup", "enable_clone", b"enable_clone", "enable_restore", b"enable_restore", "s3_prefix", b"s3_prefix"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_backup_schedule", b"_backup_schedule", "_enable_backup", b"_enable_backup", "_enable_clone", b"_enable_clone", "_enable_restore", b"_enable_restore", "_s3_prefix", b"_s3_prefix", "backup_schedule", b"backup_schedule", "credentials", b"credentials", "enable_backup", b"enable_backup", "enable_clone", b"enable_clone", "enable_restore", b"enable_restore", "encryption", b"encryption", "retention", b"retention", "s3_prefix", b"s3_prefix", "storage", b"storage", "tuning", b"tuning"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_backup_schedule", b"_backup_schedule", "_enable_backup", b"_enable_backup", "_enable_clone", b"_enable_clone", "_enable_restore", b"_enable_restore", "_s3_prefix", b"_s3_prefix", "backup_schedule", b"backup_schedule", "enable_backup", b"enable_backup", "enable_clone", b"enable_clone", "enable_restore", b"enable_restore", "s3_prefix", b"s3_prefix"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_backup_schedule", b"_backup_schedule", "_enable_backup", b"_enable_backup", "_enable_clone", b"_enable_clone", "_enable_restore", b"_enable_restore", "_s3_prefix", b"_s3_prefix", "backup_schedule", b"backup_schedule", "credentials", b"credentials", "enable_backup", b"enable_backup", "enable_clone", b"enable_clone", "enable_restore", b"enable_restore", "encryption", b"encryption", "retention", b"retention", "s3_prefix", b"s3_prefix", "storage", b"storage", "tuning", b"tuning"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__backup_schedule: _TypeAlias = _typing.Literal["backup_schedule"]  # noqa: Y015
     _WhichOneofArgType__backup_schedule: _TypeAlias = _typing.Literal["_backup_schedule", b"_backup_schedule"]  # noqa: Y015

@@ -7,6 +7,8 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from project_planton.shared.backup.v1 import policy_pb2 as _policy_pb2
+from project_planton.shared.backup.v1 import storage_pb2 as _storage_pb2
 from project_planton.shared.v1 import kubernetes_pb2 as _kubernetes_pb2
 from project_planton.shared.v1 import target_cluster_pb2 as _target_cluster_pb2
 import builtins as _builtins
@@ -128,6 +130,11 @@ class PostgresOperatorKubernetesBackupConfig(_message.Message):
     ENABLE_WAL_G_BACKUP_FIELD_NUMBER: _builtins.int
     ENABLE_WAL_G_RESTORE_FIELD_NUMBER: _builtins.int
     ENABLE_CLONE_WAL_G_RESTORE_FIELD_NUMBER: _builtins.int
+    STORAGE_FIELD_NUMBER: _builtins.int
+    CREDENTIALS_FIELD_NUMBER: _builtins.int
+    ENCRYPTION_FIELD_NUMBER: _builtins.int
+    RETENTION_FIELD_NUMBER: _builtins.int
+    TUNING_FIELD_NUMBER: _builtins.int
     s3_prefix_template: _builtins.str
     """Path of a database's archive in the bucket. `$(SCOPE)` is the name of the database's cluster,
     `$(PGVERSION)` its major version, `$(POD_NAMESPACE)` its namespace; they are filled in when the
@@ -135,7 +142,7 @@ class PostgresOperatorKubernetesBackupConfig(_message.Message):
     In the pod: WALG_S3_PREFIX. Default: backups/$(SCOPE)/$(PGVERSION).
     """
     backup_schedule: _builtins.str
-    """When base backups are made: a cron expression of five fields, in the pod's time zone.
+    """When base backups are made: a cron expression of five fields, in UTC.
     In the pod: BACKUP_SCHEDULE.
     """
     enable_wal_g_backup: _builtins.bool
@@ -150,7 +157,29 @@ class PostgresOperatorKubernetesBackupConfig(_message.Message):
     """Cloning from another archive by WAL-G. In the pod: CLONE_USE_WALG_RESTORE. Default: true."""
     @_builtins.property
     def r2_config(self) -> Global___PostgresOperatorKubernetesBackupR2Config:
-        """The bucket and its credentials, on Cloudflare R2."""
+        """The bucket on Cloudflare R2, with its credentials: the short form of `storage` and `credentials`. Exactly
+        one of `r2_config` and `storage` is given.
+        """
+
+    @_builtins.property
+    def storage(self) -> _storage_pb2.BackupStorage:
+        """The object store and its bucket: any store that speaks the S3 API."""
+
+    @_builtins.property
+    def credentials(self) -> _storage_pb2.BackupCredentials:
+        """Credentials for the store. With `r2_config`: instead of the keys that stand there."""
+
+    @_builtins.property
+    def encryption(self) -> _policy_pb2.BackupEncryption:
+        """Encryption of backups by wal-g. Absent: none."""
+
+    @_builtins.property
+    def retention(self) -> _policy_pb2.BackupRetention:
+        """What is kept of an archive."""
+
+    @_builtins.property
+    def tuning(self) -> _policy_pb2.BackupTuning:
+        """Settings of wal-g."""
 
     def __init__(
         self,
@@ -161,10 +190,15 @@ class PostgresOperatorKubernetesBackupConfig(_message.Message):
         enable_wal_g_backup: _builtins.bool | None = ...,
         enable_wal_g_restore: _builtins.bool | None = ...,
         enable_clone_wal_g_restore: _builtins.bool | None = ...,
+        storage: _storage_pb2.BackupStorage | None = ...,
+        credentials: _storage_pb2.BackupCredentials | None = ...,
+        encryption: _policy_pb2.BackupEncryption | None = ...,
+        retention: _policy_pb2.BackupRetention | None = ...,
+        tuning: _policy_pb2.BackupTuning | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_enable_clone_wal_g_restore", b"_enable_clone_wal_g_restore", "_enable_wal_g_backup", b"_enable_wal_g_backup", "_enable_wal_g_restore", b"_enable_wal_g_restore", "_s3_prefix_template", b"_s3_prefix_template", "enable_clone_wal_g_restore", b"enable_clone_wal_g_restore", "enable_wal_g_backup", b"enable_wal_g_backup", "enable_wal_g_restore", b"enable_wal_g_restore", "r2_config", b"r2_config", "s3_prefix_template", b"s3_prefix_template"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_enable_clone_wal_g_restore", b"_enable_clone_wal_g_restore", "_enable_wal_g_backup", b"_enable_wal_g_backup", "_enable_wal_g_restore", b"_enable_wal_g_restore", "_s3_prefix_template", b"_s3_prefix_template", "credentials", b"credentials", "enable_clone_wal_g_restore", b"enable_clone_wal_g_restore", "enable_wal_g_backup", b"enable_wal_g_backup", "enable_wal_g_restore", b"enable_wal_g_restore", "encryption", b"encryption", "r2_config", b"r2_config", "retention", b"retention", "s3_prefix_template", b"s3_prefix_template", "storage", b"storage", "tuning", b"tuning"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_enable_clone_wal_g_restore", b"_enable_clone_wal_g_restore", "_enable_wal_g_backup", b"_enable_wal_g_backup", "_enable_wal_g_restore", b"_enable_wal_g_restore", "_s3_prefix_template", b"_s3_prefix_template", "backup_schedule", b"backup_schedule", "enable_clone_wal_g_restore", b"enable_clone_wal_g_restore", "enable_wal_g_backup", b"enable_wal_g_backup", "enable_wal_g_restore", b"enable_wal_g_restore", "r2_config", b"r2_config", "s3_prefix_template", b"s3_prefix_template"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_enable_clone_wal_g_restore", b"_enable_clone_wal_g_restore", "_enable_wal_g_backup", b"_enable_wal_g_backup", "_enable_wal_g_restore", b"_enable_wal_g_restore", "_s3_prefix_template", b"_s3_prefix_template", "backup_schedule", b"backup_schedule", "credentials", b"credentials", "enable_clone_wal_g_restore", b"enable_clone_wal_g_restore", "enable_wal_g_backup", b"enable_wal_g_backup", "enable_wal_g_restore", b"enable_wal_g_restore", "encryption", b"encryption", "r2_config", b"r2_config", "retention", b"retention", "s3_prefix_template", b"s3_prefix_template", "storage", b"storage", "tuning", b"tuning"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__enable_clone_wal_g_restore: _TypeAlias = _typing.Literal["enable_clone_wal_g_restore"]  # noqa: Y015
     _WhichOneofArgType__enable_clone_wal_g_restore: _TypeAlias = _typing.Literal["_enable_clone_wal_g_restore", b"_enable_clone_wal_g_restore"]  # noqa: Y015
@@ -204,9 +238,9 @@ class PostgresOperatorKubernetesBackupR2Config(_message.Message):
     bucket_name: _builtins.str
     """Name of the bucket. In the pod: part of WALG_S3_PREFIX."""
     access_key_id: _builtins.str
-    """Access key. In the pod: AWS_ACCESS_KEY_ID, by reference to a Secret."""
+    """Access key; required unless `credentials` is given. In the pod: AWS_ACCESS_KEY_ID, by reference to a Secret."""
     secret_access_key: _builtins.str
-    """Secret key. In the pod: AWS_SECRET_ACCESS_KEY, by reference to a Secret."""
+    """Secret key; likewise. In the pod: AWS_SECRET_ACCESS_KEY, by reference to a Secret."""
     def __init__(
         self,
         *,
