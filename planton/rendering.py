@@ -103,8 +103,8 @@ def render(
     prepared = prepare(manifests)
     collected = collect(prepared, prepared.origins, platform, existing or Existing())
     if collected.errors:
-        raise ManifestError(_with_lines(collected.errors, prepared))
-    return Rendering(collected.objects, prepared, collected.platform, _with_lines(collected.warnings, prepared))
+        raise ManifestError(located(collected.errors, prepared))
+    return Rendering(collected.objects, prepared, collected.platform, located(collected.warnings, prepared))
 
 
 def validate(
@@ -179,8 +179,16 @@ def _not_one(
     return Problem(f"no database of this name{where} is in these manifests{hint}", subject=subject)
 
 
-def _with_lines(problems: Sequence[Problem], manifests: Manifests) -> list[Problem]:
-    """Puts the line of its field into each problem that comes from a file."""
+def located(problems: Sequence[Problem], manifests: Manifests) -> list[Problem]:
+    """Puts the line of its field into each problem that comes from a file.
+
+    Args:
+        problems: Problems of the set.
+        manifests: The set.
+
+    Returns:
+        The problems in their order.
+    """
     indexes = {origin: index for index, origin in enumerate(manifests.origins) if origin.file}
     located = []
     for problem in problems:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from planton.types import PostgresKubernetes, PostgresOperatorKubernetes, Resource
+from tests.backup_strategies import buckets, credentials, keys, policies, storages
 
 API_VERSION = "kubernetes.project-planton.org/v1"
 
@@ -19,8 +20,6 @@ annotation_maps = st.dictionaries(
 memory = st.from_regex(r"[1-9][0-9]{0,2}(Mi|Gi)", fullmatch=True)
 cpu = st.from_regex(r"[1-9][0-9]{0,3}m|[1-9]", fullmatch=True)
 disk = st.from_regex(r"[1-9][0-9]{0,3} ?(Mi|Gi|Ti)", fullmatch=True)
-keys = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=40)
-buckets = st.from_regex(r"[a-z]([a-z0-9]{1,20})[a-z0-9]", fullmatch=True)
 paths = st.from_regex(r"[a-z0-9]{1,8}(/[a-z0-9]{1,8}){0,2}", fullmatch=True)
 schedules = st.sampled_from(["0 2 * * *", "*/15 * * * *", "30 4 * * 0", "0 */6 * * *", "0 1 1 * *"])
 maybe = st.none() | st.booleans()
@@ -54,10 +53,18 @@ def operators(draw: st.DrawFn) -> PostgresOperatorKubernetes:
         message.spec.operator_settings["resync_period"] = "10m"
     if draw(st.booleans()):
         config = message.spec.backup_config
-        config.r2_config.cloudflare_account_id = draw(label_names.filter(lambda text: text.isalnum()))
-        config.r2_config.bucket_name = draw(buckets)
-        config.r2_config.access_key_id = draw(keys)
-        config.r2_config.secret_access_key = draw(keys)
+        if draw(st.booleans()):
+            config.storage.CopyFrom(draw(storages()))
+            config.credentials.CopyFrom(draw(credentials(config.storage.WhichOneof("store"), annotated=True)))
+        else:
+            config.r2_config.cloudflare_account_id = draw(label_names.filter(lambda text: text.isalnum()))
+            config.r2_config.bucket_name = draw(buckets)
+            if draw(st.booleans()):
+                config.credentials.CopyFrom(draw(credentials("cloudflare_r2", annotated=True)))
+            else:
+                config.r2_config.access_key_id = draw(keys)
+                config.r2_config.secret_access_key = draw(keys)
+        draw(policies(config, replicas=False))
         config.backup_schedule = draw(schedules)
         if draw(st.booleans()):
             config.s3_prefix_template = draw(paths) + "/$(SCOPE)"
@@ -90,7 +97,14 @@ def databases(draw: st.DrawFn) -> PostgresKubernetes:
         config = message.spec.backup_config
         config.SetInParent()
         if draw(st.booleans()):
-            config.s3_prefix = f"{draw(buckets)}/{draw(paths)}/$(SCOPE)"
+            config.storage.CopyFrom(draw(storages()))
+            config.credentials.CopyFrom(draw(credentials(config.storage.WhichOneof("store"), annotated=False)))
+        elif draw(st.booleans()):
+            config.credentials.CopyFrom(draw(credentials(None, annotated=False)))
+        draw(policies(config, replicas=container.replicas > 1))
+        if draw(st.booleans()):
+            bucket = config.storage.bucket_name or draw(buckets)
+            config.s3_prefix = f"{bucket}/{draw(paths)}/$(SCOPE)"
         if draw(st.booleans()):
             config.backup_schedule = draw(schedules)
         for field in ("enable_restore", "enable_clone"):

@@ -20,10 +20,24 @@ from planton.manifest._draft import Draft, Finding
 from planton.manifest._events import GetEvent
 from planton.manifest._limits import MAX_DEPTH, MAX_NODES, MAX_PROBLEMS
 from planton.manifest._marks import mark_line
-from planton.manifest._names import nearest
+from planton.manifest._names import nearest, nearest_places
 from planton.manifest._plain import SUSPICIOUS, meaning
 from planton.manifest._scalars import Refusal, found, no_value, read_scalar
-from planton.manifest._tables import BOOL, ENUM, INT, LIST, MAP, MESSAGE, STRING, Node, Slot, places, rivals_of, root
+from planton.manifest._tables import (
+    BOOL,
+    ENUM,
+    INT,
+    LIST,
+    MAP,
+    MESSAGE,
+    STRING,
+    Node,
+    Slot,
+    places,
+    rivals_of,
+    root,
+    usual_name,
+)
 from planton.manifest._text import Unusable
 from planton.sensitive import entry, is_showable
 from planton.types import Resource
@@ -223,7 +237,7 @@ class Builder:
             elif slot.type == MAP:
                 self._map(slot, getattr(message, slot.name), event)
             elif slot.type == MESSAGE or slot.scalar is None:
-                raise Refusal(_no_collection("a mapping of fields", "{}", event))
+                raise Refusal(_no_collection(f"a mapping of fields{_choices(slot)}", "{}", event))
             else:
                 setattr(message, slot.name, read_scalar(slot.scalar, event))
         except Refusal as refusal:
@@ -311,7 +325,7 @@ class Builder:
         elsewhere = [place for place in elsewhere if place.partition(".")[0] != "status"]
         near = nearest(name, node.slots)
         if elsewhere:
-            text = f"is not a field of this place; it belongs under {' or '.join(elsewhere)}"
+            text = f"is not a field of this place; it belongs under {nearest_places(above, elsewhere)}"
         elif near:
             text = f"is not a field that planton knows; did you mean {near}?"
             self.draft.misspelt.add(node.slots[near].canonical)
@@ -366,6 +380,14 @@ def _no_collection(wanted: str, empty: str, event: Any) -> str:
     if no_value(event):
         return f"has no value: indent what belongs to it, write {empty} for an empty one, or remove the line"
     return f"must be {wanted}, not {found(event)}"
+
+
+def _choices(slot: Slot) -> str:
+    """Names the fields of which one is to be given, where a message is nothing else: a plain value is a slip there."""
+    message = slot.field.message_type
+    if message is None or len(message.oneofs) != 1 or len(message.fields) != len(message.oneofs[0].fields):
+        return ""
+    return f" ({', '.join(usual_name(field) for field in message.fields)})"
 
 
 def _last(path: str) -> str:

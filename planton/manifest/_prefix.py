@@ -67,9 +67,9 @@ def template_problem(template: str) -> str:
     if not template or len(template) > _LONGEST:
         return ""  # The rules on the field say so.
     if "://" in template:
-        return "is a path in the bucket of r2_config: leave out s3:// and the bucket"
+        return "is a path in the bucket: leave out s3:// and the name of the bucket"
     if template.startswith("/"):
-        return "is a path in the bucket of r2_config: leave out the '/' at its beginning"
+        return "is a path in the bucket: leave out the '/' at its beginning"
     problem = _path_problem(template)
     if not problem and "$(SCOPE)" not in template:
         return (

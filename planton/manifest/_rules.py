@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,10 @@ _WORDS = {
 }
 
 
+_LIST = re.compile(r"must be in list \[(.*)\]")
+_RANGE = re.compile(r"must be greater than or equal to (-?[0-9]+) and less than or equal to (-?[0-9]+)")
+
+
 def broken_rules(message: Resource) -> Iterator[Complaint]:
     """Validates a message by the rules on its fields.
 
@@ -40,12 +45,29 @@ def broken_rules(message: Resource) -> Iterator[Complaint]:
         # Never violation.field_value: it can be a credential.
         proto = violation.proto
         elements = proto.field.elements if proto.field is not None else ()
-        yield _path(message.DESCRIPTOR, elements), _WORDS.get(proto.rule_id) or proto.message or proto.rule_id
+        path, choices = _place(message.DESCRIPTOR, elements)
+        if choices:
+            yield path, f"holds nothing: give one of {', '.join(choices)}"
+        else:
+            yield path, _WORDS.get(proto.rule_id) or _plain(proto.message) or proto.rule_id
 
 
-def _path(descriptor: Descriptor | None, elements: Any) -> str:
+def _plain(text: str) -> str:
+    """Words what protovalidate words like a program. What stands there is of the rule, not of the message."""
+    if listed := _LIST.fullmatch(text):
+        return f"must be one of {listed[1]}"
+    if span := _RANGE.fullmatch(text):
+        return f"must be from {span[1]} to {span[2]}"
+    return text
+
+
+def _place(descriptor: Descriptor | None, elements: Any) -> tuple[str, list[str]]:
+    """Gives the path of a field; of a oneof the path of its message, and the fields to choose from."""
     steps: list[str] = []
     for element in elements:
+        oneof = descriptor.oneofs_by_name.get(element.field_name) if descriptor is not None else None
+        if oneof is not None and not element.field_number:
+            return ".".join(steps), [usual_name(choice) for choice in oneof.fields]
         field = descriptor.fields_by_name.get(element.field_name) if descriptor is not None else None
         name = usual_name(field) if field is not None else element.field_name
         subscript = element.subscript
@@ -56,4 +78,4 @@ def _path(descriptor: Descriptor | None, elements: Any) -> str:
         else:
             steps.append(f"{name}[{subscript.value}]")
         descriptor = field.message_type if field is not None else None
-    return ".".join(steps)
+    return ".".join(steps), []

@@ -13,9 +13,9 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from planton import quantity
+from planton.manifest._backup import database_problems, operator_problems
 from planton.manifest._cron import schedule_problem
-from planton.manifest._prefix import prefix_problem, reserved_bucket_problem, template_problem
-from planton.sensitive import HIDDEN
+from planton.manifest._prefix import prefix_problem, template_problem
 from planton.types import (
     ApiResourceMetadata,
     ContainerResources,
@@ -29,7 +29,6 @@ NAMESPACE_LABEL = "kubernetes.project-planton.org/namespace"
 Complaint: TypeAlias = tuple[str, str]
 """A field path in the usual spelling, and what is wrong."""
 
-_SHORTEST_KEY = 8
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 # k8s.io/apimachinery v0.36.3, pkg/api/validation/objectmeta.go, TotalAnnotationSizeLimitB
 _ANNOTATIONS_LIMIT = 256 * 1024
@@ -83,17 +82,7 @@ def _operator(message: PostgresOperatorKubernetes, found: list[Complaint]) -> No
         path = "spec.backup_config"
         _add(found, f"{path}.s3_prefix_template", template_problem(config.s3_prefix_template))
         _add(found, f"{path}.backup_schedule", schedule_problem(config.backup_schedule))
-        for name in ("access_key_id", "secret_access_key"):
-            _add(found, f"{path}.r2_config.{name}", _key_problem(getattr(config.r2_config, name)))
-        _add(found, f"{path}.r2_config.bucket_name", reserved_bucket_problem(config.r2_config.bucket_name))
-
-
-def _key_problem(key: str) -> str:
-    # R2's have 32 and 64 characters: https://developers.cloudflare.com/r2/api/tokens/. Much shorter ones can be a
-    # slip, and could not be taken out of what a server says without tearing other words.
-    if key == HIDDEN:
-        return "is what stands for a key in redacted output: write the key"
-    return f"must have at least {_SHORTEST_KEY} characters" if 0 < len(key) < _SHORTEST_KEY else ""
+        found += [(f"{path}{place}", text) for place, text in operator_problems(config)]
 
 
 def _database(message: PostgresKubernetes, found: list[Complaint]) -> None:
@@ -111,6 +100,7 @@ def _database(message: PostgresKubernetes, found: list[Complaint]) -> None:
         config = spec.backup_config
         _add(found, "spec.backup_config.s3_prefix", prefix_problem(config.s3_prefix))
         _add(found, "spec.backup_config.backup_schedule", schedule_problem(config.backup_schedule))
+        found += [(f"spec.backup_config{place}", text) for place, text in database_problems(config)]
 
 
 def _add(found: list[Complaint], path: str, text: str) -> None:

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from planton.translate.platform import BackupPlatform
 
 _VARIABLE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
+_ENDPOINT = re.compile(
+    r"(?:([A-Za-z][A-Za-z0-9+.-]*)://)?(?:[^/@]*@)?(\[[^\]/]*\]|[^:/]*)(?::([0-9]+))?(/.*)?", re.DOTALL
+)
+# https://docs.aws.amazon.com/general/latest/gr/s3.html: s3.amazonaws.com, s3.<region>, s3-<region>, s3-fips.<region>,
+# s3.dualstack.<region>, <id>.s3.<region>.vpce; a bucket may stand before each of them. The partition of China has its
+# own domain and its own buckets, and is taken as one with the others: better a clash too many than one missed.
+_AMAZON = re.compile(r"(?:.*\.)?s3(?:[.-][a-z0-9-]+)*\.amazonaws\.com(?:\.cn)?")
+# Regional endpoints, and the older name: https://cloud.google.com/storage/docs/regional-endpoints
+_GOOGLE = re.compile(r"(?:.*\.)?(?:storage|commondatastorage)(?:\.[a-z0-9-]+\.rep)?\.googleapis\.com")
+_GOOGLE_STORE = "storage.googleapis.com"
+_DEFAULT_PORTS = ("80", "443")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,27 +27,80 @@ class ArchiveIdentity:
     """Names one archive: two databases with one identity destroy each other's backups.
 
     Attributes:
-        endpoint: URL of the object store, empty for AWS itself.
+        store: The object store in its one form: host, and port where it is not the default; empty for Amazon S3 itself.
         prefix: `s3://<bucket>/<path>` with every variable filled in and no slash at the end.
     """
 
-    endpoint: str
+    store: str
     prefix: str
 
+    def __str__(self) -> str:
+        """Formats it for people."""
+        return f"{self.prefix} at {self.store}" if self.store else self.prefix
 
-def full_prefix(given: str, platform: BackupPlatform | None) -> str | None:
+    def above(self) -> Iterator[ArchiveIdentity]:
+        """Gives the archives that this one would lie within.
+
+        Yields:
+            Those of shorter prefixes, the longest first, down to the whole bucket.
+        """
+        prefix = self.prefix
+        while (end := prefix.rfind("/")) > len("s3://"):
+            prefix = prefix[:end]
+            yield ArchiveIdentity(self.store, prefix)
+
+    def is_within(self, other: ArchiveIdentity) -> bool:
+        """Tells whether it lies in another archive.
+
+        Args:
+            other: The other one.
+
+        Returns:
+            True when the other one's prefix ends with a slash somewhere in this one's.
+        """
+        return self.store == other.store and self.prefix.startswith(f"{other.prefix}/")
+
+
+def store_name(endpoint: str, bucket: str) -> str:
+    """Brings the address of an object store into one form, so that two of them can be compared.
+
+    Not seen are: two names of one host in DNS (a CNAME, `minio.minio` for `minio.minio.svc`), a port that is forwarded,
+    and a bucket that a store replicates to another one.
+
+    Args:
+        endpoint: URL of the store; empty for Amazon S3 itself.
+        bucket: The bucket. Before the host it means virtual-host addressing of the same store.
+
+    Returns:
+        Host, and port where it is not the default; empty for Amazon S3 itself.
+    """
+    match = _ENDPOINT.fullmatch(endpoint.strip())
+    if match is None:
+        return endpoint
+    host, port, path = match[2].lower().rstrip("."), match[3] or "", (match[4] or "").rstrip("/")
+    if not host or _AMAZON.fullmatch(host):
+        return ""
+    if _GOOGLE.fullmatch(host):
+        return _GOOGLE_STORE
+    host = host.removeprefix(f"{bucket.lower()}.") or host
+    if host.endswith(".svc.cluster.local"):
+        host = host.removesuffix(".cluster.local")
+    return host + (f":{port}" if port and port not in _DEFAULT_PORTS else "") + path
+
+
+def full_prefix(given: str, bucket: str) -> str | None:
     """Turns the `s3_prefix` of a database into the address of its archive.
 
     Args:
-        given: `<bucket>/<path>`, `s3://<bucket>/<path>`, or `/<path>` in the operator's bucket.
-        platform: Backup platform, for the operator's bucket.
+        given: `<bucket>/<path>`, `s3://<bucket>/<path>`, or `/<path>` in the bucket of its store.
+        bucket: Bucket of its store; empty when none is known.
 
     Returns:
-        `s3://<bucket>/<path>`, or None when it asks for the operator's bucket and there is no operator.
+        `s3://<bucket>/<path>`, or None when it asks for the bucket of a store that is not known.
     """
     trimmed = given.removeprefix("s3://").rstrip("/")
     if given.startswith("/"):
-        return f"s3://{platform.bucket}{trimmed}" if platform else None
+        return f"s3://{bucket}{trimmed}" if bucket else None
     return f"s3://{trimmed}"
 
 
@@ -73,28 +138,31 @@ def resolve(value: str, *, scope: str, version: str, namespace: str) -> str:
     Args:
         value: Value with variables.
         scope: Name of the custom resource.
-        version: Major version of PostgreSQL.
+        version: Major version of PostgreSQL; empty when it is not known.
         namespace: Namespace of the pod.
 
     Returns:
-        The value as the pod sees it.
+        The value as the pod sees it; a variable that is not known stays as it is.
     """
     known = {"SCOPE": scope, "PGVERSION": version, "POD_NAMESPACE": namespace}
-    return _VARIABLE.sub(lambda match: known.get(match[1], match[0]), value)
+    return _VARIABLE.sub(lambda match: known.get(match[1]) or match[0], value)
 
 
 def identity(prefix: str, endpoint: str, *, scope: str, version: str, namespace: str) -> ArchiveIdentity:
     """Gives the identity of a database's archive.
 
     Args:
-        prefix: Full prefix with variables.
+        prefix: Full prefix with variables; `gs://` for Google Cloud Storage by its own API.
         endpoint: URL of the object store.
         scope: Name of the custom resource.
-        version: Major version of PostgreSQL.
+        version: Major version of PostgreSQL; empty when it is not known.
         namespace: Namespace of the database.
 
     Returns:
         The identity.
     """
     resolved = resolve(prefix, scope=scope, version=version, namespace=namespace)
-    return ArchiveIdentity(endpoint.rstrip("/"), re.sub(r"(?<!:)/+", "/", resolved).rstrip("/"))
+    scheme, _, path = resolved.rpartition("://")
+    path = re.sub("/+", "/", path).strip("/")
+    store = _GOOGLE_STORE if scheme == "gs" else store_name(endpoint, path.split("/", 1)[0])
+    return ArchiveIdentity(store, f"s3://{path}")

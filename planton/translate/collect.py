@@ -12,7 +12,7 @@ from planton.translate.contract import KubernetesObject
 from planton.translate.existing import Existing
 from planton.translate.order import ordered
 from planton.translate.platform import BackupPlatform
-from planton.translate.set_checks import set_problems
+from planton.translate.set_checks import set_problems, set_warnings
 from planton.types import PostgresOperatorKubernetes, Resource
 
 
@@ -48,7 +48,7 @@ def in_force(
     """
     for message in messages:
         if isinstance(message, PostgresOperatorKubernetes):
-            return platform_of(message), replace(existing, operator_version=message.spec.operator_version)
+            return platform_of(message, existing), replace(existing, operator_version=message.spec.operator_version)
     return platform, existing
 
 
@@ -71,7 +71,7 @@ def collect(
     """
     platform, existing = in_force(messages, platform, existing)
     errors = list(set_problems(messages, origins, platform, existing))
-    warnings: list[Problem] = []
+    warnings = list(set_warnings(messages, origins, platform, existing))
     objects: dict[tuple[str, str, str, str], KubernetesObject] = {}
     order = sorted(range(len(messages)), key=lambda index: (KINDS[messages[index].kind].rank, index))
     for index in order:

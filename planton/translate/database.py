@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from planton.errors import Problem
-from planton.translate.backup import storage_secret
+from planton.translate.backup import platform_secrets
 from planton.translate.contract import KubernetesObject, Translation
-from planton.translate.database_backup import DatabaseBackup, database_backup
+from planton.translate.database_backup import DATABASE_FILES_PATH, DatabaseBackup, database_backup
 from planton.translate.existing import Existing
 from planton.translate.ingress import external_service
-from planton.translate.names import cluster_name, namespace_of, object_metadata
+from planton.translate.names import (
+    GENERATION_ANNOTATION,
+    cluster_name,
+    credentials_secret,
+    files_secret,
+    namespace_of,
+    object_metadata,
+)
 from planton.translate.namespace import namespace_object
 from planton.translate.platform import BackupPlatform
 from planton.translate.resources import resource_requirements
+from planton.translate.secret_values import Credentials
+from planton.translate.service_accounts import service_account
 from planton.translate.versions import DEFAULT_POSTGRES_VERSION, OPERATOR_VERSIONS, OperatorVersion
 from planton.types import PostgresKubernetes
 
@@ -62,8 +71,7 @@ def backup_of(message: PostgresKubernetes, platform: BackupPlatform | None, exis
     Returns:
         Its effective settings and the environment that gives them.
     """
-    config = message.spec.backup_config if message.spec.HasField("backup_config") else None
-    return database_backup(config, platform, existing, operator_of(platform, existing))
+    return database_backup(message, platform, existing, operator_of(platform, existing))
 
 
 def translate(message: PostgresKubernetes, platform: BackupPlatform | None, existing: Existing) -> Translation:
@@ -82,8 +90,12 @@ def translate(message: PostgresKubernetes, platform: BackupPlatform | None, exis
     errors = [*backup.errors, *_version_problems(message, platform, existing)]
     warnings = list(backup.warnings)
     objects: list[KubernetesObject] = [namespace_object(message), _postgresql(message, existing, backup)]
-    if platform is not None and platform.credentials is not None and namespace not in existing.terminating_namespaces:
-        objects.append(storage_secret(platform, namespace))
+    if namespace not in existing.terminating_namespaces:
+        objects += platform_secrets(platform, namespace)
+        objects += _own_secrets(message, backup)
+        annotations = platform.service_account_annotations if platform is not None else {}
+        if annotations or namespace in existing.annotated_accounts:
+            objects.append(service_account(annotations, namespace))
     if message.spec.ingress.enabled:
         objects.append(external_service(message))
         if not message.spec.ingress.allowed_source_ranges:
@@ -112,10 +124,46 @@ def _postgresql(message: PostgresKubernetes, existing: Existing, backup: Databas
         "resources": resource_requirements(container.resources),
         "podAnnotations": {"postgres-cluster-id": message.metadata.name},
     }
-    if backup.environment:
-        spec["env"] = [{"name": name, "value": value} for name, value in backup.environment.items()]
+    name = message.metadata.name
+    entries: dict[str, KubernetesObject] = {
+        variable: {"name": variable, "value": value} for variable, value in backup.environment.items()
+    }
+    for variable in backup.references:
+        reference = {"name": credentials_secret(name), "key": variable}
+        entries[variable] = {"name": variable, "valueFrom": {"secretKeyRef": reference}}
+    if entries:
+        spec["env"] = [entries[variable] for variable in sorted(entries)]
+    if backup.files:
+        # The operator sees a change of an additional volume by its name only (pkg/cluster/cluster.go, v1.15.1): so the
+        # volume has that of the Secret.
+        volume = files_secret(name)
+        spec["additionalVolumes"] = [
+            {
+                "name": volume,
+                "mountPath": DATABASE_FILES_PATH,
+                "targetContainers": ["postgres"],
+                "volumeSource": {"secret": {"secretName": volume}},
+            }
+        ]
     metadata = object_metadata(message, cluster_name(message.metadata.name), namespace=namespace_of(message))
     return {"apiVersion": "acid.zalan.do/v1", "kind": "postgresql", "metadata": metadata, "spec": spec}
+
+
+def _own_secrets(message: PostgresKubernetes, backup: DatabaseBackup) -> list[KubernetesObject]:
+    """Makes the Secrets of a database that has a store, credentials or an encryption key of its own."""
+    name = message.metadata.name
+    secrets = []
+    if backup.files:
+        secrets.append(_secret(message, files_secret(name), backup.files, 0))
+    if backup.credentials:
+        secrets.append(_secret(message, credentials_secret(name), backup.credentials, backup.generation))
+    return secrets
+
+
+def _secret(message: PostgresKubernetes, name: str, contents: Credentials, generation: int) -> KubernetesObject:
+    annotations = {GENERATION_ANNOTATION: str(generation)} if generation else {}
+    metadata = object_metadata(message, name, namespace=namespace_of(message), annotations=annotations)
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": contents.data()}
 
 
 def _version_problems(

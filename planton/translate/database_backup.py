@@ -1,28 +1,45 @@
-"""A database's backup_config: the effective settings, then the environment that gives them.
+"""A database's backup_config over its operator's: effective settings first, then the environment that gives them.
 
-The custom resource's `spec.env` wins over the operator's ConfigMap, name by name (postgres-operator
-v1.15.1, pkg/cluster/k8sres.go, appendEnvVars). So it carries what the manifest says, even where that equals
-the operator's value, and nothing that the manifest does not say.
-
-Invariants of every list: no name twice; a non-empty prefix only with an effective USE_WALG_BACKUP "true".
-Spilo 4.0 with a prefix and without that switch archives by wal-e to a nonsense address, for ever, and WAL
-fills the volume; Spilo 4.1 with a prefix archives whatever the switch says.
+The custom resource's `spec.env` wins over the operator's ConfigMap and Secret, name by name (postgres-operator v1.15.1,
+pkg/cluster/k8sres.go, generateSpiloPodEnvVars). What the manifest says is emitted even where it equals the
+operator's value, so that it survives a change there; what it does not say is inherited. A store, credentials and
+encryption are each said as a whole: whatever the operator says of them is overruled, by an empty value where nothing is
+needed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from planton.errors import Problem
 from planton.translate.archive import bucket_of, full_prefix, platform_prefix
-from planton.translate.backup import boolean
+from planton.translate.backup import CERTIFICATE, access_keys, boolean, secret_problems
 from planton.translate.existing import Existing
+from planton.translate.generation import DATABASE_GENERATION, generation_of, told_generation
+from planton.translate.names import cluster_name, credentials_secret, namespace_of
 from planton.translate.platform import BackupPlatform
+from planton.translate.policy import DEFAULT_RETENTION, ENCRYPTION_VARIABLES, encryption_of, policy_environment
+from planton.translate.secret_values import Credentials, credentials_from
+from planton.translate.store import Store, store_of, whole_environment
 from planton.translate.versions import OperatorVersion
-from planton.types import PostgresKubernetesBackupConfig
+from planton.types import PostgresKubernetes, PostgresKubernetesBackupConfig, SecretValue
 
 _PATH = "spec.backup_config"
+DATABASE_FILES_PATH = "/etc/planton/store-ca"
+"""Where a database's own files are mounted into its pods."""
+_DEFAULT_TEMPLATE = "backups/$(SCOPE)/$(PGVERSION)"
+"""Path of an archive where no operator says one; the default of s3_prefix_template."""
+_OF_AN_ARCHIVE = (
+    "s3_prefix",
+    "backup_schedule",
+    "storage",
+    "credentials",
+    "encryption",
+    "retention",
+    "tuning",
+)
+"""Fields that mean nothing without an archive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +49,47 @@ class DatabaseBackup:
     Attributes:
         environment: What its custom resource carries: name -> value, sorted by name.
         prefix: The effective archive with its variables, `s3://<bucket>/<path>`; empty without an archive.
+        references: Variables of the custom resource that refer to its own Secret, whose keys have their names.
+        endpoint: URL of the effective store; empty for Amazon S3 itself, and without an archive.
+        credentials: Contents of its own Secret; empty when it has none.
+        files: Contents of its own Secret with files; empty when it has none.
+        generation: Generation of its own credentials; 0 as long as they never changed.
         errors: Why it cannot be.
         warnings: What is worth saying.
     """
 
     environment: Mapping[str, str]
     prefix: str
+    references: tuple[str, ...] = ()
+    endpoint: str = ""
+    credentials: Credentials = field(default_factory=lambda: Credentials({}))
+    files: Credentials = field(default_factory=lambda: Credentials({}))
+    generation: int = 0
     errors: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
 
 
+@dataclass(slots=True)
+class _Draft:
+    message: PostgresKubernetes
+    config: PostgresKubernetesBackupConfig
+    platform: BackupPlatform | None
+    existing: Existing
+    environment: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, SecretValue] = field(default_factory=dict)
+    files: dict[str, SecretValue] = field(default_factory=dict)
+    errors: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+
+    def refuse(self, text: str, name: str) -> None:
+        self.errors.append(Problem(text, f"{_PATH}.{name}"))
+
+    def warn(self, text: str, name: str) -> None:
+        self.warnings.append(Problem(text, f"{_PATH}.{name}"))
+
+
 def database_backup(
-    config: PostgresKubernetesBackupConfig | None,
+    message: PostgresKubernetes,
     platform: BackupPlatform | None,
     existing: Existing,
     operator: OperatorVersion,
@@ -51,7 +97,7 @@ def database_backup(
     """Computes the effective backup settings of a database and the environment that gives them.
 
     Args:
-        config: backup_config of the database, or None when it has none.
+        message: The database, with its defaults filled.
         platform: Backup platform, or None without operator-level backups.
         existing: Facts of the cluster.
         operator: Version of the operator that will run the database.
@@ -59,109 +105,224 @@ def database_backup(
     Returns:
         The environment, the effective archive, and what is wrong or worth saying.
     """
-    errors: list[Problem] = []
-    warnings: list[Problem] = []
-    environment: dict[str, str] = {}
+    draft = _Draft(message, message.spec.backup_config, platform, existing)
+    config = draft.config
     inherited = platform is not None and platform.backup
-    config = config or PostgresKubernetesBackupConfig()
     said = config.enable_backup if config.HasField("enable_backup") else None
-    on = inherited if said is None else said
-    prefix = ""
-
-    if on:
-        own = full_prefix(config.s3_prefix, platform) if config.HasField("s3_prefix") else None
-        if said:
-            environment["USE_WALG_BACKUP"] = "true"
-            if platform is None:
-                _no_platform(config, existing, errors, warnings)
-        if own is not None:
-            environment["WALG_S3_PREFIX"] = prefix = own
-            _foreign_bucket(own, config, platform, warnings)
-        elif config.HasField("s3_prefix"):
-            errors.append(
-                Problem(
-                    "asks for the operator's bucket, and no operator with backup_config is known here: "
-                    "write <bucket>/<path>, or give the operator's manifest too",
-                    f"{_PATH}.s3_prefix",
-                )
-            )
-        elif platform is not None:
-            prefix = platform_prefix(platform)
-            if not inherited:
-                environment["WALG_S3_PREFIX"] = prefix
-        if config.HasField("backup_schedule"):
-            environment["BACKUP_SCHEDULE"] = config.backup_schedule
-        restore = config.enable_restore if config.HasField("enable_restore") else platform is None or platform.restore
-        if not restore and not operator.has_restore_switch:
-            errors.append(
-                Problem(
-                    f"restore cannot be switched off for a database with an archive: the Spilo image of operator "
-                    f"{operator.version} ({operator.spilo_image}) has no such switch. Leave restore on, or "
-                    "switch backups off with enable_backup: false",
-                    f"{_PATH}.enable_restore",
-                )
-            )
+    prefix = endpoint = ""
+    if inherited if said is None else said:
+        store = store_of(config.storage) if config.HasField("storage") else None
+        endpoint = store.endpoint if store else platform.endpoint if platform else ""
+        prefix = _archive(draft, store, bool(said), operator)
     else:
         if said is False:
-            environment["WALG_S3_PREFIX"] = ""
-            environment["USE_WALG_BACKUP"] = "false"
-        _unused(config, said, platform, warnings)
-
+            draft.environment["WALG_S3_PREFIX"] = ""
+            draft.environment["USE_WALG_BACKUP"] = "false"
+        _unused(draft, said)
     if config.HasField("enable_restore"):
-        environment["USE_WALG_RESTORE"] = boolean(config.enable_restore)
+        draft.environment["USE_WALG_RESTORE"] = boolean(config.enable_restore)
     if config.HasField("enable_clone"):
-        environment["CLONE_USE_WALG_RESTORE"] = boolean(config.enable_clone)
-    return DatabaseBackup(dict(sorted(environment.items())), prefix, tuple(errors), tuple(warnings))
+        draft.environment["CLONE_USE_WALG_RESTORE"] = boolean(config.enable_clone)
+    return _finished(draft, prefix, endpoint)
 
 
-def _no_platform(
-    config: PostgresKubernetesBackupConfig,
-    existing: Existing,
-    errors: list[Problem],
-    warnings: list[Problem],
-) -> None:
-    """Says that backups were asked for where no bucket and no credentials are known."""
-    text = "asks for backups, and no operator with backup_config is known here, so there are no credentials"
-    path = f"{_PATH}.enable_backup"
-    if existing.from_cluster or not config.HasField("s3_prefix"):
-        errors.append(Problem(f"{text}: give the operator a backup_config, or apply its manifest together", path))
-    else:
-        warnings.append(Problem(f"{text}; rendered as if its operator had one. Give the operator's manifest too", path))
-
-
-def _foreign_bucket(
-    prefix: str,
-    config: PostgresKubernetesBackupConfig,
-    platform: BackupPlatform | None,
-    warnings: list[Problem],
-) -> None:
-    """Warns where a prefix leaves the operator's bucket: the first segment may have been meant as a path."""
-    if platform is None or bucket_of(prefix) == platform.bucket:
-        return
-    path = config.s3_prefix.removeprefix("s3://").strip("/")
-    warnings.append(
-        Problem(
-            f'is read as bucket "{bucket_of(prefix)}", which is not the operator\'s ("{platform.bucket}"): the '
-            f"operator's keys must be able to write there. If a path in the operator's bucket was meant, "
-            f'write "/{path}"',
-            f"{_PATH}.s3_prefix",
-        )
+def _finished(draft: _Draft, prefix: str, endpoint: str) -> DatabaseBackup:
+    namespace, name = namespace_of(draft.message), draft.message.metadata.name
+    credentials = credentials_from(draft.secrets, namespace, draft.existing.values)
+    files = credentials_from(draft.files, namespace, draft.existing.values)
+    generation = 0
+    if credentials:
+        live = draft.existing.database(namespace, cluster_name(name))
+        told = told_generation(live.environment.get(DATABASE_GENERATION)) if live else 0
+        generation = generation_of(draft.existing, namespace, credentials_secret(name), credentials, told)
+    if generation:
+        draft.environment[DATABASE_GENERATION] = str(generation)
+    transform = draft.environment.get("WALG_LIBSODIUM_KEY_TRANSFORM", "")
+    for contents in (credentials, files):
+        draft.errors.extend(secret_problems(contents, transform))
+    return DatabaseBackup(
+        environment=dict(sorted(draft.environment.items())),
+        prefix=prefix,
+        references=credentials.keys(),
+        endpoint=endpoint,
+        credentials=credentials,
+        files=files,
+        generation=generation,
+        errors=tuple(draft.errors),
+        warnings=tuple(draft.warnings),
     )
 
 
-def _unused(
-    config: PostgresKubernetesBackupConfig,
-    said: bool | None,
-    platform: BackupPlatform | None,
-    warnings: list[Problem],
-) -> None:
+def _archive(draft: _Draft, store: Store | None, said: bool, operator: OperatorVersion) -> str:
+    """Writes the environment of a database with an archive; gives its full prefix."""
+    config, platform, environment = draft.config, draft.platform, draft.environment
+    if said:
+        environment["USE_WALG_BACKUP"] = "true"
+        if platform is None and store is None:
+            _no_platform(draft)
+    if store is not None:
+        environment.update(whole_environment(store, f"{DATABASE_FILES_PATH}/{CERTIFICATE}"))
+        if store.certificate_authority is not None:
+            draft.files[CERTIFICATE] = store.certificate_authority
+        if store.endpoint.startswith("http://"):
+            draft.warn("is plain HTTP: backups travel in clear", "storage.s3_compatible.endpoint")
+    prefix = _prefix(draft, store)
+    _credentials(draft, store)
+    _encryption(draft)
+    if config.HasField("backup_schedule"):
+        environment["BACKUP_SCHEDULE"] = config.backup_schedule
+    environment.update(policy_environment(config.retention, config.tuning))
+    _replicas(draft)
+    _deltas(draft)
+    restore = config.enable_restore if config.HasField("enable_restore") else platform is None or platform.restore
+    if not restore and not operator.has_restore_switch:
+        draft.refuse(
+            f"restore cannot be switched off for a database with an archive: the Spilo image of operator "
+            f"{operator.version} ({operator.spilo_image}) has no such switch. Leave restore on, or "
+            "switch backups off with enable_backup: false",
+            "enable_restore",
+        )
+    return prefix
+
+
+def _prefix(draft: _Draft, store: Store | None) -> str:
+    config, platform = draft.config, draft.platform
+    bucket = store.bucket if store else platform.bucket if platform else ""
+    if config.HasField("s3_prefix"):
+        own = full_prefix(config.s3_prefix, bucket)
+        if own is None:
+            draft.refuse(
+                "asks for the operator's bucket, and no operator with backup_config is known here: "
+                "write <bucket>/<path>, or give the operator's manifest too",
+                "s3_prefix",
+            )
+            return ""
+        draft.environment["WALG_S3_PREFIX"] = own
+        _foreign_bucket(own, draft, store)
+        return own
+    if store is not None:
+        template = platform.prefix_template if platform else _DEFAULT_TEMPLATE
+        prefix = f"s3://{store.bucket}/{template.strip('/')}"
+        draft.environment["WALG_S3_PREFIX"] = prefix
+        return prefix
+    if platform is None:
+        return ""
+    prefix = platform_prefix(platform)
+    if not platform.backup:
+        draft.environment["WALG_S3_PREFIX"] = prefix
+    return prefix
+
+
+def _credentials(draft: _Draft, store: Store | None) -> None:
+    config, platform = draft.config, draft.platform
+    if not config.HasField("credentials"):
+        return
+    kind = store.kind if store else platform.store if platform else ""
+    if config.credentials.HasField("cloud_identity"):
+        if kind not in ("", "aws_s3"):
+            draft.refuse("works with Amazon S3 only: give keys for this store", "credentials.cloud_identity")
+        # Both: Spilo 4.1 writes something else for one that is missing alone.
+        draft.environment["AWS_ACCESS_KEY_ID"] = draft.environment["AWS_SECRET_ACCESS_KEY"] = ""
+    else:
+        draft.secrets.update(access_keys(config.credentials))
+
+
+def _encryption(draft: _Draft) -> None:
+    if not draft.config.HasField("encryption"):
+        return
+    encryption = encryption_of(draft.config.encryption)
+    draft.secrets.update(encryption.keys)
+    for name in ENCRYPTION_VARIABLES:
+        if name not in encryption.keys:
+            draft.environment[name] = encryption.environment.get(name, "")
+
+
+def _replicas(draft: _Draft) -> None:
+    """Refuses base backups from replicas where there is none: Spilo's postgres_backup.sh never makes any then."""
+    config, platform = draft.config, draft.platform
+    own = config.tuning.HasField("backup_from_replica")
+    wanted = (
+        config.tuning.backup_from_replica
+        if own
+        else platform is not None and platform.settings.get("WALG_BACKUP_FROM_REPLICA") == "true"
+    )
+    if wanted and draft.message.spec.container.replicas < 2:
+        whose = "" if own else " (the operator's)"
+        draft.refuse(
+            f"needs at least two replicas{whose}: the primary never makes a base backup then, so that this database "
+            "would have none at all. Set replicas to 2 or more, or backup_from_replica: false",
+            "tuning.backup_from_replica",
+        )
+
+
+def _deltas(draft: _Draft) -> None:
+    """Warns where delta backups outnumber what is kept, unless both numbers are the operator's, which warns itself."""
+    config, platform = draft.config, draft.platform
+    inherited = platform.settings if platform is not None else {}
+    own_steps = config.tuning.HasField("delta_max_steps")
+    if not own_steps and not config.retention.HasField("backups_and_days"):
+        return
+    steps = config.tuning.delta_max_steps if own_steps else _number(inherited.get("WALG_DELTA_MAX_STEPS"), 0)
+    retained = config.retention.backups_and_days or _number(inherited.get("BACKUP_NUM_TO_RETAIN"), DEFAULT_RETENTION)
+    if steps >= retained:
+        draft.warn(
+            f"({steps}) is not below retention ({retained}), which counts delta backups too: a full backup with all of "
+            "its deltas outlives it",
+            "tuning.delta_max_steps" if own_steps else "retention.backups_and_days",
+        )
+
+
+def _number(text: str | None, default: int) -> int:
+    # A platform that was read back from a cluster can say anything.
+    return int(text) if text and text.isascii() and text.isdecimal() and len(text) <= 9 else default
+
+
+def _no_platform(draft: _Draft) -> None:
+    """Says that backups were asked for where no bucket and no credentials are known."""
+    lacking = "is no object store" if draft.config.HasField("credentials") else "are no credentials"
+    text = f"asks for backups, and no operator with backup_config is known here, so there {lacking}"
+    if draft.existing.from_cluster or not draft.config.HasField("s3_prefix"):
+        draft.refuse(
+            f"{text}: give the operator a backup_config, or apply its manifest together, or give this database "
+            "storage and credentials of its own",
+            "enable_backup",
+        )
+    else:
+        draft.warn(f"{text}; rendered as if its operator had one. Give the operator's manifest too", "enable_backup")
+
+
+def _foreign_bucket(prefix: str, draft: _Draft, store: Store | None) -> None:
+    """Warns where a prefix leaves the operator's bucket: the first segment may have been meant as a path."""
+    path = draft.config.s3_prefix.removeprefix("s3://").strip("/")
+    bucket = bucket_of(prefix)
+    if store is not None:
+        if bucket != store.bucket:
+            draft.refuse(
+                f'is read as bucket "{bucket}", and storage.bucket_name says "{store.bucket}". If a path in that '
+                f'bucket was meant, write "/{path}"',
+                "s3_prefix",
+            )
+        return
+    platform = draft.platform
+    if platform is None or bucket == platform.bucket:
+        return
+    whose = "its credentials" if draft.config.HasField("credentials") else "the operator's keys"
+    draft.warn(
+        f'is read as bucket "{bucket}", which is not the operator\'s ("{platform.bucket}"): '
+        f"{whose} must be able to write there. If a path in the operator's bucket was meant, "
+        f'write "/{path}"',
+        "s3_prefix",
+    )
+
+
+def _unused(draft: _Draft, said: bool | None) -> None:
     """Warns about settings of an archive that there is not."""
     if said is False:
         why = "enable_backup is false"
-    elif platform is None:
+    elif draft.platform is None:
         why = "no operator with backup_config is known here"
     else:
         why = "backups are switched off at the operator"
-    for name in ("s3_prefix", "backup_schedule"):
-        if config.HasField(name):
-            warnings.append(Problem(f"has no effect: {why}. It is not passed on to the database", f"{_PATH}.{name}"))
+    for name in _OF_AN_ARCHIVE:
+        if draft.config.HasField(name):  # type: ignore[arg-type]
+            draft.warn(f"has no effect: {why}. It is not passed on to the database", name)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from planton.translate.secret_values import Credentials, SecretValues
+
 
 @dataclass(frozen=True, slots=True)
 class ExistingDatabase:
@@ -17,6 +19,8 @@ class ExistingDatabase:
         environment: The literal values of `spec.env`, by name.
         team: `spec.teamId`.
         references: Names in `spec.env` whose values come from a Secret or another place.
+        instances: `spec.numberOfInstances`; None when not set.
+        clone: What the operator adds to the environment for `spec.clone`, over that of `spec.env`.
     """
 
     namespace: str
@@ -25,6 +29,21 @@ class ExistingDatabase:
     environment: Mapping[str, str] = field(default_factory=dict)
     team: str = ""
     references: frozenset[str] = frozenset()
+    instances: int | None = None
+    clone: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ExistingSecret:
+    """A live Secret that planton made.
+
+    Attributes:
+        values: What it holds.
+        generation: How often its values have changed, by its annotation; 0 for never.
+    """
+
+    values: Credentials
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +57,12 @@ class Existing:
         operator_version: Version of the live operator, from its image; None without one.
         terminating_namespaces: Namespaces that are being deleted: nothing can be created there.
         hostnames: External host name -> `namespace/name` of the Service that publishes it.
+        values: What the references of the manifests lead to.
+        secrets: (namespace, name) -> live Secret with credentials, None where there is none; only those that were
+            looked up.
+        generation: Generation of the credentials that the backup ConfigMap tells; 0 for none.
+        annotated_accounts: Namespaces whose service account of the pods has annotations of planton's.
+        encryption: How wal-g encrypts by the live operator: `libsodium`, `pgp` or empty; None when that is not known.
     """
 
     from_cluster: bool = False
@@ -46,6 +71,11 @@ class Existing:
     operator_version: str | None = None
     terminating_namespaces: frozenset[str] = frozenset()
     hostnames: Mapping[str, str] = field(default_factory=dict)
+    values: SecretValues = field(default_factory=SecretValues)
+    secrets: Mapping[tuple[str, str], ExistingSecret | None] = field(default_factory=dict)
+    generation: int = 0
+    annotated_accounts: frozenset[str] = frozenset()
+    encryption: str | None = None
     _index: Mapping[tuple[str, str], ExistingDatabase] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

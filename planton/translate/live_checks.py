@@ -1,4 +1,4 @@
-"""What databases that are alive already have to say about a set: archives that clash, settings that would harm them."""
+"""What databases that are alive already have to say about an operator: versions and settings that would harm them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from planton.errors import Origin, Problem
-from planton.translate.archive import ArchiveIdentity, identity
 from planton.translate.backup import environment_of
-from planton.translate.database import backup_of, postgres_version
+from planton.translate.effective_archive import archive_address
 from planton.translate.existing import Existing, ExistingDatabase
 from planton.translate.names import cluster_name, namespace_of
 from planton.translate.platform import BackupPlatform
 from planton.translate.versions import OPERATOR_VERSIONS
-from planton.types import PostgresKubernetes, PostgresOperatorKubernetes, Resource
+from planton.types import PostgresOperatorKubernetes, Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,70 +57,18 @@ def live_environment(database: ExistingDatabase, platform: BackupPlatform | None
     return {**inherited, **database.environment}
 
 
-def _live_identity(database: ExistingDatabase, platform: BackupPlatform | None) -> ArchiveIdentity | None:
-    environment = live_environment(database, platform)
-    prefix = environment.get("WALG_S3_PREFIX", "")
-    if not prefix:
-        return None
-    return identity(
-        prefix,
-        environment.get("AWS_ENDPOINT", ""),
-        scope=database.name,
-        version=database.version,
-        namespace=database.namespace,
-    )
-
-
-def _not_rendered(databases: Sequence[Placed], existing: Existing) -> list[ExistingDatabase]:
-    rendered = {(namespace_of(one.message), cluster_name(one.message.metadata.name)) for one in databases}
-    return [one for one in existing.databases if (one.namespace, one.name) not in rendered]
-
-
-_SHARED = "two databases that archive to one place destroy each other's backups"
-
-
-def archive_problems(
-    databases: Sequence[Placed], platform: BackupPlatform | None, existing: Existing
-) -> Iterator[Problem]:
-    """Finds databases of the set that would destroy each other's archive, or that of a live one.
+def not_rendered(databases: Sequence[Placed], existing: Existing) -> list[ExistingDatabase]:
+    """Finds the live databases that a set leaves as they are.
 
     Args:
         databases: The databases of the set.
-        platform: The backup platform in force.
         existing: Facts of the cluster.
 
-    Yields:
-        A problem for each clash; it names both sides.
+    Returns:
+        Every other live database.
     """
-    seen: dict[ArchiveIdentity, str] = {}
-    for live in _not_rendered(databases, existing):
-        if archive := _live_identity(live, platform):
-            seen.setdefault(archive, f"the live database {live.namespace}/{live.name}")
-    for one in databases:
-        message = one.message
-        if not isinstance(message, PostgresKubernetes):
-            continue
-        prefix = backup_of(message, platform, existing).prefix
-        if not prefix:
-            continue
-        archive = identity(
-            prefix,
-            platform.endpoint if platform else "",
-            scope=cluster_name(message.metadata.name),
-            version=postgres_version(message, existing),
-            namespace=namespace_of(message),
-        )
-        if archive in seen:
-            config = message.spec.backup_config
-            own = message.spec.HasField("backup_config") and config.HasField("s3_prefix")
-            yield Problem(
-                f"has the same archive as {seen[archive]}: {_SHARED}. Give one of them a "
-                "spec.backup_config.s3_prefix of its own",
-                "spec.backup_config.s3_prefix" if own else "metadata.name",
-                one.origin,
-                one.subject,
-            )
-        seen.setdefault(archive, one.described)
+    rendered = {(namespace_of(one.message), cluster_name(one.message.metadata.name)) for one in databases}
+    return [one for one in existing.databases if (one.namespace, one.name) not in rendered]
 
 
 def live_problems(
@@ -145,8 +92,7 @@ def live_problems(
     """
     subject = Placed(message, origin).subject
     operator = OPERATOR_VERSIONS[message.spec.operator_version]
-    archives: dict[ArchiveIdentity, ExistingDatabase] = {}
-    for live in _not_rendered(databases, existing):
+    for live in not_rendered(databases, existing):
         name = f"{live.namespace}/{live.name}"
         if live.version and live.version not in operator.postgres_versions:
             yield Problem(
@@ -165,16 +111,15 @@ def live_problems(
                 origin,
                 subject,
             )
-        if archive := _live_identity(live, platform):
-            other = archives.setdefault(archive, live)
-            if other is not live:
-                yield Problem(
-                    f"gives the live databases {other.namespace}/{other.name} and {name} the same archive: {_SHARED}. "
-                    "Put $(POD_NAMESPACE) into the template, or give one of them a prefix of its own",
-                    "spec.backup_config.s3_prefix_template",
-                    origin,
-                    subject,
-                )
+        if _loses_base_backups(live, environment, platform):
+            yield Problem(
+                f"would leave the live database {name} without base backups: it has fewer than two instances, and with "
+                'backup_from_replica the primary never makes one. Set WALG_BACKUP_FROM_REPLICA to "false" in its '
+                "spec.env, or backup_from_replica: false in its manifest, or give it two instances",
+                "spec.backup_config.tuning.backup_from_replica",
+                origin,
+                subject,
+            )
         if text := _harm(live, platform):
             path = "spec.backup_config"
             if platform is not None and not platform.backup:
@@ -208,6 +153,19 @@ def _harm(live: ExistingDatabase, platform: BackupPlatform | None) -> str:
     if own.get("USE_WALG_BACKUP", "").lower() == "true" and "WALG_S3_PREFIX" not in own:
         return f"it asks for backups itself, and its archive would go: its backups would stop. {_TOGETHER}"
     return ""
+
+
+def _loses_base_backups(
+    live: ExistingDatabase, environment: Mapping[str, str], platform: BackupPlatform | None
+) -> bool:
+    """Whether a database takes base backups from replicas because its operator says so, and has no replica.
+
+    Spilo 4.0-p3 and 4.1, postgres_backup.sh; the value counts in any case (configure_spilo.py, get_placeholders).
+    """
+    inherits = platform is not None and "WALG_BACKUP_FROM_REPLICA" not in {*live.environment, *live.references}
+    wanted = environment.get("WALG_BACKUP_FROM_REPLICA", "").lower() == "true"
+    has_archive = bool(archive_address(environment, live.namespace)[0])
+    return inherits and wanted and has_archive and live.instances is not None and live.instances < 2
 
 
 def _has_own_keys(live: ExistingDatabase) -> bool:

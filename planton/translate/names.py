@@ -22,6 +22,10 @@ BACKUP_CONFIGMAP = "postgres-pod-backup-config"
 """ConfigMap with the backup environment of every database's pods."""
 STORAGE_SECRET = "r2-postgres-backup-credentials"
 """Secret with the object store's credentials."""
+FILES_SECRET = "postgres-backup-files"
+"""Secret whose keys are mounted into the pods as files: the certificate of the store's authority."""
+GENERATION_ANNOTATION = "planton.ai/credentials-generation"
+"""Annotation of a Secret with credentials: how often they have changed. Written in one request with them."""
 DELETE_ANNOTATION = "delete-clustername"
 """Annotation without which the operator refuses to delete a cluster (its `delete_annotation_name_key`)."""
 SUPERUSER = "postgres"
@@ -60,6 +64,32 @@ def cluster_name(name: str) -> str:
         The name.
     """
     return f"db-{name}"
+
+
+def credentials_secret(name: str) -> str:
+    """Gives the name of the Secret with a database's own credentials.
+
+    Args:
+        name: metadata.name of the database.
+
+    Returns:
+        The name.
+    """
+    return f"{cluster_name(name)}-backup-credentials"
+
+
+def files_secret(name: str) -> str:
+    """Gives the name of the Secret with a database's own files.
+
+    It is also the name of a volume, which has at most 63 characters: 49 + 3 + 9 fit.
+
+    Args:
+        name: metadata.name of the database.
+
+    Returns:
+        The name.
+    """
+    return f"{cluster_name(name)}-store-ca"
 
 
 def namespace_of(message: Resource) -> str:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from planton.errors import Problem
-from planton.translate.backup import backup_configmap, environment_of, storage_secret
+from planton.translate.backup import backup_configmap, environment_of, platform_secrets, secret_problems
 from planton.translate.contract import KubernetesObject, Translation
 from planton.translate.existing import Existing
 from planton.translate.names import OPERATOR, namespace_of, object_metadata
 from planton.translate.namespace import namespace_object
-from planton.translate.operator_configuration import configuration, setting_problems, use_configmaps
+from planton.translate.operator_configuration import (
+    configuration,
+    mount_problems,
+    setting_problems,
+    use_configmaps,
+)
 from planton.translate.operator_roles import operator_roles
 from planton.translate.operator_workload import configuration_checksum, operator_deployment, operator_service
 from planton.translate.platform import BackupPlatform
-from planton.translate.versions import OPERATOR_VERSIONS
+from planton.translate.policy import DEFAULT_RETENTION
+from planton.translate.service_accounts import ROLE_ANNOTATION, service_account
+from planton.translate.versions import OPERATOR_VERSIONS, OperatorVersion
 from planton.types import PostgresOperatorKubernetes
 
 
@@ -30,9 +37,10 @@ def translate(message: PostgresOperatorKubernetes, platform: BackupPlatform | No
     """
     operator = OPERATOR_VERSIONS[message.spec.operator_version]
     namespace = namespace_of(message)
-    errors = setting_problems(message.spec.operator_settings, operator)
+    settings = message.spec.operator_settings
+    errors = [*setting_problems(settings, operator), *mount_problems(settings, platform)]
     warnings: list[Problem] = []
-    data = configuration(message.spec.operator_settings, platform, existing, operator)
+    data = configuration(settings, platform, existing, operator)
     objects: list[KubernetesObject] = [
         namespace_object(message),
         *operator_roles(message, use_configmaps=use_configmaps(existing)),
@@ -45,13 +53,18 @@ def translate(message: PostgresOperatorKubernetes, platform: BackupPlatform | No
         operator_service(message),
     ]
     environment: dict[str, str] = {}
+    spaces = {one.namespace for one in existing.databases} - existing.terminating_namespaces
+    annotations = platform.service_account_annotations if platform is not None else {}
+    for space in sorted(spaces if annotations else spaces & existing.annotated_accounts):
+        objects.append(service_account(annotations, space))
     if platform is not None:
         environment = environment_of(platform)
         objects.append(backup_configmap(message, platform))
-        if platform.credentials is not None:
-            targets = {namespace} | {one.namespace for one in existing.databases} - existing.terminating_namespaces
-            objects.extend(storage_secret(platform, target) for target in sorted(targets))
+        for space in sorted({namespace} | spaces):
+            objects.extend(platform_secrets(platform, space))
         _check_switches(platform, operator.has_restore_switch, errors, warnings)
+        _check_values(platform, operator, errors)
+        _warn(message, platform, warnings)
     objects.append(operator_deployment(message, operator, configuration_checksum(data, environment)))
     return Translation(objects, errors, warnings)
 
@@ -80,5 +93,45 @@ def _check_switches(
             Problem(
                 "is false: no database of this operator has backups, except those that switch them on themselves",
                 f"{path}.enable_wal_g_backup",
+            )
+        )
+
+
+def _check_values(platform: BackupPlatform, operator: OperatorVersion, errors: list[Problem]) -> None:
+    for contents in (platform.credentials, platform.files):
+        if contents is not None:
+            errors.extend(secret_problems(contents, platform.settings.get("WALG_LIBSODIUM_KEY_TRANSFORM", "")))
+    if ROLE_ANNOTATION in platform.service_account_annotations and not operator.has_role_setting:
+        errors.append(
+            Problem(
+                f"does not work with operator {operator.version}: wal-g 3.0.5 of its Spilo image "
+                f"({operator.spilo_image}) fails at every call in a pod that has a role (AWS_ROLE_ARN): nothing is "
+                "archived, and WAL fills the volume. Choose operator_version 2.0.1, or give keys",
+                "spec.backup_config.credentials.cloud_identity.aws_role_arn",
+            )
+        )
+
+
+def _warn(message: PostgresOperatorKubernetes, platform: BackupPlatform, warnings: list[Problem]) -> None:
+    config = message.spec.backup_config
+    path = "spec.backup_config"
+    if platform.endpoint.startswith("http://"):
+        warnings.append(Problem("is plain HTTP: backups travel in clear", f"{path}.storage.s3_compatible.endpoint"))
+    if platform.files_secret_name and not platform.secret_name and platform.store == "aws_s3":
+        warnings.append(
+            Problem(
+                "is the only authority that wal-g then trusts, for the identity's token service, too: put the public "
+                "authorities into it as well",
+                f"{path}.storage.certificate_authority",
+            )
+        )
+    steps = config.tuning.delta_max_steps
+    retained = config.retention.backups_and_days or DEFAULT_RETENTION
+    if steps >= retained:
+        warnings.append(
+            Problem(
+                f"is not below retention ({retained}), which counts delta backups too: a full backup with all of its "
+                "deltas outlives it",
+                f"{path}.tuning.delta_max_steps",
             )
         )

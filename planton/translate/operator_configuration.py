@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from planton.errors import Problem
 from planton.sensitive import entry, is_showable
-from planton.translate.backup import boolean
+from planton.translate.backup import FILES_PATH, boolean
 from planton.translate.existing import Existing
 from planton.translate.names import (
     BACKUP_CONFIGMAP,
@@ -23,6 +23,7 @@ from planton.translate.names import (
 )
 from planton.translate.operator_settings import known_settings, wrong_form
 from planton.translate.platform import BackupPlatform
+from planton.translate.service_accounts import ROLE_ANNOTATION, definition
 from planton.translate.versions import OperatorVersion
 
 _ALWAYS: Mapping[str, str] = MappingProxyType(
@@ -61,7 +62,8 @@ _ELSEWHERE: Mapping[str, str] = MappingProxyType(
         "pod_role_label": "planton's Services rely on it",
         "secret_name_template": "planton names the superuser's Secret by it",
         "super_username": "planton names the superuser's Secret by it",
-        "pod_service_account_definition": "planton writes the role of the pods",
+        "pod_service_account_definition": "it follows from spec.backup_config.credentials",
+        "irsa_role_arn": "it follows from spec.backup_config.credentials.cloud_identity.aws_role_arn",
         "pod_service_account_role_binding_definition": "planton writes the role of the pods",
         # Deleting a custom resource, or scaling it down, would delete what holds its data.
         "persistent_volume_claim_retention_policy": "volumes stay when a database is deleted or scaled down",
@@ -130,7 +132,44 @@ def configuration(
         # A bare name: it is looked up in the namespace of each custom resource.
         "pod_environment_secret": platform.secret_name if platform else "",
     }
+    if platform is not None:
+        values.update(_of_platform(platform, operator))
     return dict(sorted(values.items()))
+
+
+def _of_platform(platform: BackupPlatform, operator: OperatorVersion) -> dict[str, str]:
+    values: dict[str, str] = {}
+    if platform.files_secret_name:
+        # Into every container of every database's pods, from the namespace of each.
+        values["additional_secret_mount"] = platform.files_secret_name
+        values["additional_secret_mount_path"] = FILES_PATH
+    annotations = platform.service_account_annotations
+    if annotations:
+        values["pod_service_account_definition"] = definition(annotations)
+    if operator.has_role_setting and ROLE_ANNOTATION in annotations:
+        # With an empty one this version takes the annotation off every service account.
+        values["irsa_role_arn"] = annotations[ROLE_ANNOTATION]
+    return values
+
+
+def mount_problems(settings: Mapping[str, str], platform: BackupPlatform | None) -> list[Problem]:
+    """Checks that the one Secret that the operator mounts everywhere is free for the store's certificate.
+
+    Args:
+        settings: `operator_settings` of the manifest.
+        platform: Backup platform, or None without operator-level backups.
+
+    Returns:
+        A problem for each setting that is taken.
+    """
+    if platform is None or not platform.files_secret_name:
+        return []
+    text = (
+        "cannot be set together with spec.backup_config.storage.certificate_authority, which is mounted by it: "
+        "remove the setting"
+    )
+    names = ("additional_secret_mount", "additional_secret_mount_path")
+    return [Problem(text, f'spec.operator_settings["{name}"]') for name in names if name in settings]
 
 
 def setting_problems(settings: Mapping[str, str], operator: OperatorVersion) -> list[Problem]:

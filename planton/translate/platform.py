@@ -10,57 +10,26 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from types import MappingProxyType
-from typing import Any
+
+from planton.translate.secret_values import Credentials
 
 PLATFORM_ANNOTATION = "planton.ai/backup-platform"
 """Annotation of the backup ConfigMap that holds the platform without its secrets, as JSON."""
 
-
-class Credentials:
-    """Values of a storage Secret. Prints its keys, never a value."""
-
-    __slots__ = ("_values",)
-
-    def __init__(self, values: Mapping[str, str]) -> None:
-        """Makes the value.
-
-        Args:
-            values: Name of the environment variable -> its value.
-        """
-        self._values: Mapping[str, str] = MappingProxyType(dict(sorted(values.items())))
-
-    def reveal(self) -> Mapping[str, str]:
-        """Gives the values, for writing into a Secret and nowhere else.
-
-        Returns:
-            Name of the environment variable -> its value, sorted by name.
-        """
-        return self._values
-
-    def keys(self) -> tuple[str, ...]:
-        """Gives the names.
-
-        Returns:
-            Names of the environment variables, sorted.
-        """
-        return tuple(self._values)
-
-    def __eq__(self, other: object) -> bool:
-        """Compares by value."""
-        return isinstance(other, Credentials) and self._values == other._values
-
-    def __hash__(self) -> int:
-        """Hashes by value."""
-        return hash(tuple(self._values.items()))
-
-    def __repr__(self) -> str:
-        """Names the keys only."""
-        return f"Credentials({', '.join(self._values)})"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Refuses to be written down."""
-        raise TypeError("credentials are not pickled")
+_LATER = frozenset(
+    {
+        "store",
+        "settings",
+        "encryption",
+        "files_secret_name",
+        "file_names",
+        "sources",
+        "service_account_annotations",
+    }
+)
+"""What is written only where it says something: earlier versions did not know it."""
+_NOT_WRITTEN = frozenset({"credentials", "files", "generation"})
+"""What the annotation does not hold: contents of Secrets, and what stands elsewhere already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +49,21 @@ class BackupPlatform:
         region: Region, empty when not set.
         force_path_style: Whether the bucket stands in the path of a request.
         disable_server_side_encryption: Whether no encryption is asked of the store.
-        secret_name: Name of the storage Secret, in the operator's namespace and in each with a database.
+        secret_name: Name of the storage Secret, in the operator's namespace and in each with a database; empty when
+            there is none, since the cloud gives the pods an identity.
         secret_keys: Keys of the storage Secret that are meant: all that copies of it hold.
-        labels: Labels of the operator's objects, for copies of the Secret.
+        labels: Labels of the operator's objects, for copies of the Secrets.
         annotations: Annotations of the operator's objects, likewise.
+        store: Kind of the object store, as the field of `storage` is called.
+        settings: Further variables of every database's pods: encryption, proxy, retention, tuning.
+        encryption: How wal-g encrypts: `libsodium`, `pgp` or empty.
+        files_secret_name: Name of the Secret whose keys are mounted as files; empty when there is none.
+        file_names: Keys of that Secret that are meant.
+        sources: Key of the storage Secret, or file name -> `namespace/name/key` of a Secret of somebody else's.
+        service_account_annotations: Annotations of the pods' service account in each namespace with a database.
         credentials: Contents of the storage Secret; None when they were not read.
+        files: Contents of the Secret whose keys are mounted as files; None when they were not read.
+        generation: How often the credentials have changed; 0 for never.
     """
 
     namespace: str
@@ -103,7 +82,16 @@ class BackupPlatform:
     secret_keys: tuple[str, ...] = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    store: str = "cloudflare_r2"
+    settings: Mapping[str, str] = field(default_factory=dict)
+    encryption: str = ""
+    files_secret_name: str = ""
+    file_names: tuple[str, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
+    service_account_annotations: Mapping[str, str] = field(default_factory=dict)
     credentials: Credentials | None = None
+    files: Credentials | None = None
+    generation: int = 0
 
     def to_json(self) -> str:
         """Writes the platform without its secrets.
@@ -111,9 +99,17 @@ class BackupPlatform:
         Returns:
             JSON with sorted keys, for the annotation PLATFORM_ANNOTATION.
         """
-        facts = asdict(replace(self, credentials=None))
-        del facts["credentials"]
-        return json.dumps(facts, sort_keys=True, separators=(",", ":"))
+        facts = asdict(replace(self, credentials=None, files=None))
+        nothing = {"store": "cloudflare_r2"}
+        return json.dumps(
+            {
+                name: value
+                for name, value in facts.items()
+                if name not in _NOT_WRITTEN and (name not in _LATER or (value and value != nothing.get(name)))
+            },
+            sort_keys=True,
+            separators=(",", ":"),
+        )
 
     @classmethod
     def from_json(cls, text: str, credentials: Credentials | None = None) -> BackupPlatform:
@@ -131,13 +127,18 @@ class BackupPlatform:
         """
         try:
             facts = json.loads(text)
-            known = {item.name: item.type for item in fields(cls) if item.name != "credentials"}
+            known = {item.name: item.type for item in fields(cls) if item.name not in _NOT_WRITTEN}
             given = {key: facts[key] for key in known if key in facts}
-            if "secret_keys" in given:
-                given["secret_keys"] = tuple(given["secret_keys"])
+            for name in ("secret_keys", "file_names"):
+                if name in given:
+                    given[name] = tuple(given[name])
             if not all(_is_form(value, str(known[key])) for key, value in given.items()):
                 raise ValueError
-            if not all(_NAME.fullmatch(given[key]) for key in ("namespace", "secret_name")):
+            if not _NAME.fullmatch(given["namespace"]):
+                raise ValueError
+            if not all(_NAME.fullmatch(given.get(key) or "none") for key in ("secret_name", "files_secret_name")):
+                raise ValueError
+            if not all(_SOURCE.fullmatch(place) for place in given.get("sources", {}).values()):
                 raise ValueError
             return cls(**given, credentials=credentials)
         except (TypeError, AttributeError, KeyError, ValueError, RecursionError):
@@ -147,6 +148,7 @@ class BackupPlatform:
 
 # Whoever may write a ConfigMap may write anything here, and names end up in paths of requests.
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
+_SOURCE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?/[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/[-._A-Za-z0-9]{1,253}")
 
 
 def _is_form(value: object, form: str) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from planton.errors import Origin, Problem
+from planton.translate.archive_checks import archive_problems, clone_warnings, live_archive_problems
 from planton.translate.existing import Existing
 from planton.translate.ingress import external_hostname
-from planton.translate.live_checks import Placed, archive_problems, live_problems
+from planton.translate.live_checks import Placed, live_problems
 from planton.translate.names import cluster_name, namespace_of
 from planton.translate.platform import BackupPlatform
 from planton.types import PostgresKubernetes, PostgresOperatorKubernetes, Resource
@@ -40,6 +41,32 @@ def set_problems(
     for message, origin in pairs:
         if isinstance(message, PostgresOperatorKubernetes):
             yield from live_problems(message, origin, placed, platform, existing)
+            yield from live_archive_problems(message, origin, placed, platform, existing)
+
+
+def set_warnings(
+    messages: Sequence[Resource],
+    origins: Sequence[Origin],
+    platform: BackupPlatform | None,
+    existing: Existing,
+) -> Iterator[Problem]:
+    """Finds what is worth saying of a cluster that a set is applied to.
+
+    Args:
+        messages: Messages with their defaults filled.
+        origins: Where each came from.
+        platform: The backup platform in force.
+        existing: Facts of the cluster.
+
+    Yields:
+        Warnings; those about databases of others belong to no message.
+    """
+    placed = [
+        Placed(message, origin)
+        for message, origin in zip(messages, origins, strict=True)
+        if isinstance(message, PostgresKubernetes)
+    ]
+    yield from clone_warnings(placed, platform, existing)
 
 
 def _doubles(pairs: Sequence[tuple[Resource, Origin]]) -> Iterator[Problem]:

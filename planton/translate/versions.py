@@ -24,6 +24,8 @@ class OperatorVersion:
         spilo_image: Image of the database pods (`docker_image`).
         postgres_versions: Major versions of PostgreSQL that its CRD accepts.
         has_restore_switch: Whether its Spilo reads USE_WALG_RESTORE: 4.1 and later do not.
+        has_role_setting: Whether it knows `irsa_role_arn`, and its wal-g takes such a role: wal-g 3.0.5 of Spilo 4.0
+            fails at every call where a pod has AWS_ROLE_ARN (wal-g issue 1810, mended in 3.0.6).
         uses_configmaps_by_default: The code's default of `kubernetes_use_configmaps`.
     """
 
@@ -32,6 +34,7 @@ class OperatorVersion:
     spilo_image: str
     postgres_versions: tuple[str, ...]
     has_restore_switch: bool
+    has_role_setting: bool
     uses_configmaps_by_default: bool
 
 
@@ -45,6 +48,7 @@ OPERATOR_VERSIONS: Mapping[str, OperatorVersion] = MappingProxyType(
                 spilo_image="ghcr.io/zalando/spilo-17:4.0-p3",
                 postgres_versions=("13", "14", "15", "16", "17"),
                 has_restore_switch=True,
+                has_role_setting=False,
                 uses_configmaps_by_default=False,
             ),
             OperatorVersion(
@@ -53,6 +57,7 @@ OPERATOR_VERSIONS: Mapping[str, OperatorVersion] = MappingProxyType(
                 spilo_image="ghcr.io/zalando/spilo-18:4.1-p2",
                 postgres_versions=("14", "15", "16", "17", "18"),
                 has_restore_switch=False,
+                has_role_setting=True,
                 uses_configmaps_by_default=True,
             ),
         )

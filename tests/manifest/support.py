@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any, cast
 
 import pytest
@@ -170,6 +171,14 @@ def spec(lines: str) -> str:
 def metadata(lines: str) -> str:
     """Writes a database with metadata besides its name."""
     return DATABASE_HEAD + "".join(f"  {line}\n" for line in lines.splitlines()) + "spec: {}\n"
+
+
+def everything_told(error: BaseException) -> str:
+    """Gives whatever an error shows: its texts, and its traceback with the local variables of our own frames."""
+    # Without the frame of the test, which holds what it gave.
+    trace = error.__traceback__.tb_next if error.__traceback__ else None
+    lines = traceback.TracebackException(type(error), error, trace, capture_locals=True).format()
+    return f"{error}{error!r}{getattr(error, 'problems', '')!r}" + "".join(lines)
 
 
 def set_path(message: Any, path: str, value: object) -> None:

@@ -245,15 +245,25 @@ def test_operator_versions() -> None:
     ]
 
 
-@pytest.mark.parametrize("field", ["cloudflare_account_id", "bucket_name", "access_key_id", "secret_access_key"])
+@pytest.mark.parametrize("field", ["cloudflare_account_id", "bucket_name"])
 def test_every_field_of_the_bucket_is_required(field: str) -> None:
     assert operator_complaints(f"spec.backup_config.r2_config.{field}", "") == ["is missing or empty"]
+
+
+@pytest.mark.parametrize("field", ["access_key_id", "secret_access_key"])
+def test_keys_of_the_bucket_are_required_unless_they_are_elsewhere(field: str) -> None:
+    (message,) = operator_complaints(f"spec.backup_config.r2_config.{field}", "")
+    assert message.startswith("is missing or empty (or give credentials")
 
 
 def test_a_schedule_and_a_bucket_are_required() -> None:
     found = problems(OPERATOR_HEAD + "spec:\n  backup_config: {}\n")
     assert {(problem.path, problem.message, problem.origin.line) for problem in found} == {
-        ("spec.backup_config.r2_config", "is missing or empty", 6),
+        (
+            "spec.backup_config.storage",
+            "is required: the object store and its bucket (or r2_config, the short form for Cloudflare R2)",
+            6,
+        ),
         ("spec.backup_config.backup_schedule", "is missing or empty", 6),
     }
 
@@ -318,6 +328,24 @@ def test_what_planton_fills_in_is_not_proposed_as_a_place() -> None:
     assert (
         only(DATABASE.replace("{}", "{name: x}")).message == "is not a field of this place; it belongs under metadata"
     )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "place"),
+    [
+        ("storage: {cloudflare_account_id: x}", "spec.backup_config.storage.cloudflare_r2"),
+        ("storage: {region: x}", "spec.backup_config.storage.aws_s3 or spec.backup_config.storage.s3_compatible"),
+        ("transform: hex", "spec.backup_config.encryption.libsodium"),
+        (
+            "key_id: x\n    value: x",
+            "spec.backup_config.storage.certificate_authority or spec.backup_config.credentials.access_key_id or "
+            "spec.backup_config.credentials.secret_access_key",
+        ),
+    ],
+)
+def test_a_field_at_the_wrong_place_is_sent_to_the_nearest_one(wrong: str, place: str) -> None:
+    found = problems(OPERATOR + f"    {wrong}\n")
+    assert f"is not a field of this place; it belongs under {place}" in [problem.message for problem in found]
 
 
 def test_the_mask_of_redacted_output_is_no_key() -> None:

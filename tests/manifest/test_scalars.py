@@ -134,7 +134,7 @@ def test_what_is_no_whole_number(text: str, message: str) -> None:
 @pytest.mark.parametrize("text", ["-1", "100", "2147483647", "-2147483648"])
 def test_replicas_out_of_range(text: str) -> None:
     problem = only(spec(f"container:\n  replicas: {text}"))
-    assert problem.message == "must be greater than or equal to 0 and less than or equal to 99"
+    assert problem.message == "must be from 0 to 99"
 
 
 # Names of enums

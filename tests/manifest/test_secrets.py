@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import stat
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +18,7 @@ from planton.manifest import dump, dumps, loads, prepare, violations
 from planton.manifest.redaction import without_credentials
 from planton.rendering import render
 from planton.types import Resource
-from tests.manifest.support import DATABASE, OPERATOR, operator
+from tests.manifest.support import DATABASE, DATABASE_HEAD, OPERATOR, OPERATOR_HEAD, everything_told, operator
 
 SECRET = "hunter2/SENTINEL+value"
 
@@ -170,6 +171,45 @@ def test_tracebacks_with_their_local_variables() -> None:
             call()
         told = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
         assert "SENTINEL" not in told
+
+
+BACKUP_FIELDS = [
+    "r2_config.access_key_id",
+    "r2_config.secret_access_key",
+    *(
+        f"{place}.{form}"
+        for place in (
+            "credentials.access_key_id",
+            "credentials.secret_access_key",
+            "storage.certificate_authority",
+            "encryption.libsodium.key",
+            "encryption.pgp.key",
+            "encryption.pgp.passphrase",
+        )
+        for form in ("value", "environment_variable", "file", "secret.name", "secret.key", "secret.namespace", "wrong")
+    ),
+    "encryption.libsodium.transform",
+    "storage.proxy.url",
+    "storage.s3_compatible.endpoint",
+    "credentials.cloud_identity.aws_role_arn",
+]
+
+
+@pytest.mark.parametrize("value", ["SENTINEL key\n", "SENTINEL/+", ["SENTINEL"], {"SENTINEL+a/b": "SENTINEL"}])
+@pytest.mark.parametrize("path", BACKUP_FIELDS)
+def test_a_secret_in_any_field_of_backup_config(path: str, value: object) -> None:
+    config: dict[str, Any] = {}
+    place = config
+    *above, last = path.split(".")
+    for step in above:
+        place = place.setdefault(step, {})
+    place[last] = value
+    spec = f"spec: {json.dumps({'backup_config': config})}\n"
+    for kind, text in (("operator", f"{OPERATOR_HEAD}{spec}"), ("database", f"{DATABASE_HEAD}{spec}")):
+        # The document behind it makes sure that there is an error.
+        with pytest.raises(ManifestError) as caught:
+            loads(text + "---\nnothing: true\n")
+        assert "SENTINEL" not in everything_told(caught.value), kind
 
 
 @settings(max_examples=200, deadline=None)

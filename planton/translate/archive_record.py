@@ -1,0 +1,196 @@
+"""Archives that databases left behind: what is remembered of them, and who may write to one again.
+
+A database that is deleted, moved elsewhere or switched off leaves its archive in the store. One that is made anew under
+its old name would write into it: it has another system identifier and begins again with the same names of WAL segments,
+so that it overwrites WAL that the old backups need; and since wal-g never overwrites a `.history` file, its archiving
+can stop for ever. Nothing in a cluster shows that any more, so it is written down.
+
+The record is one ConfigMap with one key an archive, and no secret in it. (Annotations of the operator's own ConfigMap
+would go with it when backup_config is taken out of its manifest; those of a Namespace that is not ours are not ours to
+write.) It forgets nothing by itself: whoever empties an archive may take its key out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+
+from planton.translate.archive import ArchiveIdentity
+from planton.translate.contract import KubernetesObject
+from planton.translate.names import MANAGED_BY, MANAGED_BY_LABEL, RESOURCE_LABEL
+
+RECORD_CONFIGMAP = "planton-archives"
+"""ConfigMap in the operator's namespace that remembers archives."""
+
+DELETED = "deleted"
+MOVED = "moved"
+STOPPED = "stopped"
+_HOW = {
+    DELETED: "was deleted and left it behind",
+    MOVED: "archives somewhere else since, and left it behind",
+    STOPPED: "has its backups switched off and left it behind",
+}
+# A ConfigMap holds at most 1 MiB.
+_LARGEST = 900_000
+
+
+@dataclass(frozen=True, slots=True)
+class LeftArchive:
+    """An archive that a database does not write to any more.
+
+    Attributes:
+        store: Its store, as an ArchiveIdentity has it.
+        prefix: Its prefix, likewise.
+        namespace: Namespace of the database.
+        name: Name of its custom resource.
+        version: Major version of PostgreSQL; empty when it was not known.
+        why: DELETED, MOVED or STOPPED.
+    """
+
+    store: str
+    prefix: str
+    namespace: str
+    name: str
+    version: str
+    why: str
+
+    @property
+    def archive(self) -> ArchiveIdentity:
+        """Its identity."""
+        return ArchiveIdentity(self.store, self.prefix)
+
+    @property
+    def key(self) -> str:
+        """Its key in the record: the same for one archive and one database."""
+        text = json.dumps([self.store, self.prefix, self.namespace, self.name])
+        return f"{self.namespace}.{self.name}"[:200] + f".{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+    def __str__(self) -> str:
+        """Says who left it, and how."""
+        version = f" (PostgreSQL {self.version})" if self.version else ""
+        return f"{self.namespace}/{self.name}{version}, which {_HOW[self.why]}"
+
+
+def read_record(data: Mapping[str, str]) -> tuple[LeftArchive, ...]:
+    """Reads the record.
+
+    Args:
+        data: Data of the ConfigMap.
+
+    Returns:
+        The archives; what is not one of ours is passed over.
+    """
+    found = []
+    for key in sorted(data):
+        try:
+            facts = json.loads(data[key])
+            left = LeftArchive(**{name: str(facts[name]) for name in LeftArchive.__dataclass_fields__})
+        except (ValueError, TypeError, KeyError, RecursionError):
+            continue
+        if left.why in _HOW:
+            found.append(left)
+    return tuple(found)
+
+
+def with_left(data: Mapping[str, str], left: Iterable[LeftArchive]) -> dict[str, str]:
+    """Adds archives to the record.
+
+    Args:
+        data: Data of the ConfigMap.
+        left: What was left.
+
+    Returns:
+        The data with them, sorted; what is there for the same archive and database is replaced.
+    """
+    fresh = {one.key: json.dumps(asdict(one), sort_keys=True, separators=(",", ":")) for one in left}
+    return dict(sorted({**data, **fresh}.items()))
+
+
+def is_full(data: Mapping[str, str]) -> bool:
+    """Tells whether the record has no room left.
+
+    Args:
+        data: Data of the ConfigMap.
+
+    Returns:
+        True when it would soon be refused.
+    """
+    return sum(len(key) + len(value) for key, value in data.items()) > _LARGEST
+
+
+def record_object(namespace: str, data: Mapping[str, str]) -> KubernetesObject:
+    """Makes the ConfigMap.
+
+    It has no label by which an operator's objects are found: it stays when the operator goes.
+
+    Args:
+        namespace: Namespace of the operator.
+        data: Its data.
+
+    Returns:
+        The ConfigMap.
+    """
+    labels = {MANAGED_BY_LABEL: MANAGED_BY, RESOURCE_LABEL: "true"}
+    metadata = {"name": RECORD_CONFIGMAP, "namespace": namespace, "labels": labels}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(data)}
+
+
+def in_the_way(
+    record: Iterable[LeftArchive], archive: ArchiveIdentity, namespace: str, name: str, *, has_its_data: bool
+) -> LeftArchive | None:
+    """Finds an archive that was left where a database is about to write.
+
+    Args:
+        record: The archives that were left.
+        archive: Where it is about to write.
+        namespace: Namespace of the database.
+        name: Name of its custom resource.
+        has_its_data: Whether it is the one of that name that was there before: alive, or with its volumes still there.
+
+    Returns:
+        What is in the way; None when it may write there.
+    """
+    for one in record:
+        if one.archive != archive and not one.archive.is_within(archive):
+            continue
+        is_own = has_its_data and (one.namespace, one.name) == (namespace, name)
+        if is_own and one.archive == archive and one.why != MOVED:
+            continue
+        return one
+    return None
+
+
+def reuse_refusal(subject: str, archive: ArchiveIdentity, left: LeftArchive, namespace: str, name: str) -> str:
+    """Says why a database must not write to an archive, and what to do.
+
+    Args:
+        subject: `Kind/namespace/name` of the database.
+        archive: Where it is about to write.
+        left: What is in the way.
+        namespace: Namespace of the database.
+        name: Name of its custom resource.
+
+    Returns:
+        The reason with its remedy.
+    """
+    if left.archive != archive:
+        why = (
+            f"it would archive to {archive}, and below that is {left.prefix} of {left}: wal-g deletes old backups in "
+            "everything below an archive's prefix, and would delete those"
+        )
+    elif (left.namespace, left.name) == (namespace, name) and left.why == MOVED:
+        why = (
+            f"it would go back to {archive}, which it left for another archive: what was written since is not there, "
+            "so that no restore from before gets across the gap, and after a failover in between archiving can stop"
+        )
+    else:
+        why = (
+            f"its archive {archive} is that of {left}: it would overwrite WAL that the old backups need, and its own "
+            "archiving can stop for ever"
+        )
+    return (
+        f"{subject}: {why}. Give it another archive (s3_prefix); or, when the old one was emptied or may be lost, say "
+        "so with --allow-archive-reuse"
+    )

@@ -1,0 +1,67 @@
+"""Finds the values in a message that belong in Secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from google.protobuf.message import Message
+
+from planton.translate.names import STORAGE_SECRET, credentials_secret, namespace_of
+from planton.translate.secret_values import Reference, reference_of
+from planton.types import PostgresOperatorKubernetes, Resource, SecretValue
+
+
+def secret_fields(message: Message, path: str = "") -> Iterator[tuple[str, SecretValue]]:
+    """Finds them, at any depth.
+
+    Args:
+        message: A message.
+        path: Its own path.
+
+    Yields:
+        Path and value of each that is set.
+    """
+    for field, value in message.ListFields():
+        if field.message_type is None or not isinstance(value, Message):
+            continue
+        place = f"{path}.{field.name}" if path else field.name
+        if isinstance(value, SecretValue):
+            yield place, value
+        else:
+            yield from secret_fields(value, place)
+
+
+def references_in(message: Resource) -> Iterator[tuple[str, Reference]]:
+    """Finds what a resource refers to.
+
+    Args:
+        message: The resource.
+
+    Yields:
+        Path and reference.
+    """
+    namespace = namespace_of(message)
+    for path, value in secret_fields(message.spec, "spec"):
+        reference = reference_of(value, namespace)
+        if reference is not None:
+            yield path, reference
+
+
+def secret_places(messages: Iterable[Resource]) -> list[tuple[str, str]]:
+    """Names the Secrets whose credentials are counted by a generation.
+
+    Args:
+        messages: A set.
+
+    Returns:
+        Namespace and name of each that the set can have.
+    """
+    places = []
+    for message in messages:
+        config = message.spec.backup_config
+        if isinstance(message, PostgresOperatorKubernetes):
+            if message.spec.HasField("backup_config"):
+                places.append((namespace_of(message), STORAGE_SECRET))
+        elif config.HasField("credentials") or config.HasField("encryption"):
+            places.append((namespace_of(message), credentials_secret(message.metadata.name)))
+    return places
