@@ -128,6 +128,7 @@ def _list(_options: argparse.Namespace) -> int:
 def _build(options: argparse.Namespace) -> int:
     for path in vars(build.ensure(rebuild=options.rebuild)).values():
         print(path)
+    print(build.ensure_object_store(rebuild=options.rebuild))
     return 0
 
 

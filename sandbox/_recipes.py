@@ -13,6 +13,7 @@ MODULES = Path(__file__).resolve().parent / "modules"
 KUBERNETES_VERSION = "v1.36.3"
 ETCD_VERSION = "v3.6.16"
 OPERATOR_VERSION = "v1.15.1"
+VERSITYGW_VERSION = "v1.8.0"
 
 _VERSION_PACKAGE = "k8s.io/component-base/version"
 _MAJOR, _MINOR, _ = KUBERNETES_VERSION.removeprefix("v").split(".")
@@ -102,3 +103,12 @@ OPERATOR = Recipe(
 )
 
 ALL = (ETCD, OPERATOR, API_SERVER)
+
+# Beside the control plane and not a part of it: only tests of backups start it, so a sandbox does not wait for it.
+VERSITYGW = Recipe(
+    name="versitygw",
+    version=VERSITYGW_VERSION,
+    folder="versitygw",
+    package="github.com/versity/versitygw/cmd/versitygw",
+    minutes=1,
+)

@@ -26,7 +26,7 @@ from typing import IO
 
 from sandbox._errors import BuildError
 from sandbox._processes import tied
-from sandbox._recipes import ALL, API_SERVER, ETCD, MODULES, OPERATOR, Recipe, Replacement
+from sandbox._recipes import ALL, API_SERVER, ETCD, MODULES, OPERATOR, VERSITYGW, Recipe, Replacement
 
 Report = Callable[[str], None]
 
@@ -63,6 +63,22 @@ def ensure(report: Report | None = None, *, rebuild: bool = False) -> Binaries:
     say = report or _to_stderr
     paths = {recipe.name: _ensure_one(recipe, say, rebuild=rebuild) for recipe in ALL}
     return Binaries(paths[ETCD.name], paths[API_SERVER.name], paths[OPERATOR.name])
+
+
+def ensure_object_store(report: Report | None = None, *, rebuild: bool = False) -> Path:
+    """Build the S3 server of the tests if it is missing and return its path.
+
+    Args:
+        report: as in `ensure`.
+        rebuild: as in `ensure`.
+
+    Returns:
+        Path of the program.
+
+    Raises:
+        BuildError: if the toolchain is missing or it does not build.
+    """
+    return _ensure_one(VERSITYGW, report or _to_stderr, rebuild=rebuild)
 
 
 def cache_root() -> Path:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
+
+from sandbox.object_store import ObjectStore
 
 # CI tries the same examples each time, so that what fails there fails for its change; by hand new ones are found.
 settings.register_profile("ci", derandomize=True)
@@ -18,3 +22,26 @@ if os.environ.get("CI"):
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# An S3 server each for a session that asks for it: tests make buckets of their own in it. One without TLS, one with TLS
+# and a private authority, and one whose buckets are hosts (`tests/store/support.py` has the client and the names).
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[ObjectStore]:
+    """Path style without TLS, at 127.0.0.1."""
+    with ObjectStore.start(tls=False) as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def object_store_tls() -> Iterator[ObjectStore]:
+    """Path style with TLS, at 127.0.0.1."""
+    with ObjectStore.start() as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def object_store_virtual() -> Iterator[ObjectStore]:
+    """Virtual-host style with TLS, below a name that is reached by `LoopbackProxy` only."""
+    with ObjectStore.start(virtual_host_domain="s3.example.test") as store:
+        yield store
