@@ -142,12 +142,13 @@ class ConflictError(ClusterError):
         conflicts: Each object with the other manager and its fields.
     """
 
-    def __init__(self, conflicts: Sequence[FieldConflict], *, changes: Sequence[Change] = ()) -> None:
+    def __init__(self, conflicts: Sequence[FieldConflict], *, changes: Sequence[Change] = (), remedy: str = "") -> None:
         """Makes the error.
 
         Args:
             conflicts: At least one conflict.
             changes: What had been done before; empty when the plan found the conflict.
+            remedy: What to do; empty for what can be done about an apply.
         """
         self.conflicts = tuple(conflicts)
         lines = [
@@ -160,7 +161,7 @@ class ConflictError(ClusterError):
             phase="plan" if not changes else "apply",
             status=409,
             reason="Conflict",
-            remedy="Remove the field from the other manager, or take it over with --force-conflicts.",
+            remedy=remedy or "Remove the field from the other manager, or take it over with --force-conflicts.",
             changes=changes,
         )
 

@@ -205,6 +205,18 @@ def add_planning(parser: Parser) -> None:
         help="accept another PostgreSQL version for a database that is there: its pods restart, and the upgrade itself "
         "is run by hand (docs/operations.md)",
     )
+    group.add_argument(
+        "--allow-encryption-change",
+        action="store_true",
+        help="accept another key, or none, for backups that go on in the same archive: what is there can then not be "
+        "read any more",
+    )
+    group.add_argument(
+        "--allow-archive-reuse",
+        action="store_true",
+        help="accept that a database writes to an archive that another one left behind, or goes back to one that it "
+        "left itself: what is there can then be lost",
+    )
 
 
 def add_operator(group: argparse._ArgumentGroup) -> None:

@@ -110,7 +110,8 @@ def from_cluster(arguments: argparse.Namespace, console: Console) -> Found:
     cluster = open_cluster(arguments)
     platform, existing = cluster.facts(arguments.operator_namespace)
     database = _find(existing.databases, arguments.name, arguments.namespace)
-    return _with_live(Found(database.name, database.namespace, wanted_in_cluster(database, platform)), cluster)
+    variables = wanted_in_cluster(database, platform, existing)
+    return _with_live(Found(database.name, database.namespace, variables), cluster)
 
 
 def _find(databases: Sequence[ExistingDatabase], name: str, namespace: str | None) -> ExistingDatabase:
@@ -158,14 +159,17 @@ def show(found: Found, output: str, console: Console) -> None:
     if output != "table":
         (console.json if output == "json" else console.yaml)(_data(found))
         return
-    show_head((("Database", f"{found.namespace}/{found.cluster}"), ("Backups", _backups(found))), console)
+    head = [("Database", f"{found.namespace}/{found.cluster}"), ("Backups", _backups(found))]
+    if encryption := _encryption(found):
+        head.append(("Encryption", encryption))
+    show_head(head, console)
     console.out("")
     if not found.variables and not found.compared:
         console.out("No backup variable at all.")
         return
     # A name and two long values do not stand side by side on most terminals.
     stacked = console.width is not None and console.width < _WIDE
-    headings = ("NAME", "VALUE", "RESOLVES TO", "SOURCE")
+    headings = ("NAME", "VALUE", "RESOLVES TO", "SOURCE", "OVERRULES")
     if found.compared is None:
         show_table(console, headings, [_row(one, stacked) for one in found.variables])
         return
@@ -194,18 +198,44 @@ def _backups(found: Found) -> str:
     return "off" if found.is_complete or prefix == "" else "as the operator says"
 
 
-def _row(variable: Variable, stacked: bool) -> tuple[str, str, str, str]:
-    value, resolved = _value(variable), variable.resolved or ""
+def _encryption(found: Found) -> str:
+    """Says in words whether wal-g encrypts; nothing where there is no archive."""
+    if not any(one.name == "WALG_S3_PREFIX" and one.value for one in found.variables):
+        return ""
+    # A PGP key wins over one of libsodium.
+    for title, name in (("PGP", "WALG_PGP_KEY"), ("libsodium", "WALG_LIBSODIUM_KEY")):
+        for one in found.variables:
+            if one.name == name and (one.secret or one.value != ""):
+                return f"by wal-g with a key of {title}, as the {one.source} says"
+    return "none by wal-g"
+
+
+def _row(variable: Variable, stacked: bool) -> tuple[str, str, str, str, str]:
+    value, resolved, overrules = _value(variable), variable.resolved or "", _overruled(variable)
+    if variable.is_switched_off:
+        value += " (switched off by the database)"
+    if variable.origin:
+        value += f"\nfrom {variable.origin}"
     if resolved == (variable.value or ""):
-        return variable.name, value, "", variable.source
-    if stacked:
-        return variable.name, f"{resolved}\nfrom {value}", "", variable.source
-    return variable.name, value, resolved, variable.source
+        resolved = ""
+    if not stacked:
+        return variable.name, value, resolved, variable.source, overrules
+    if resolved:
+        value = f"{resolved}\nfrom {value}"
+    if overrules:
+        value += f"\nnot {overrules}"
+    return variable.name, value, "", variable.source, ""
+
+
+def _overruled(variable: Variable) -> str:
+    """What the operator says, where it is another thing."""
+    said = variable.overrules
+    return said if said is not None and said not in (variable.value, _value(variable)) else ""
 
 
 def _value(one: Variable | Entry) -> str:
-    if one.secret:
-        return f"secret {one.secret}"
+    if one.secret or one.value is None:
+        return f"secret {one.secret}".rstrip()
     return one.value or '""'
 
 
@@ -221,6 +251,7 @@ def _data(found: Found) -> dict[str, Any]:
         "database": found.cluster,
         "namespace": found.namespace,
         "backups": _backups(found),
+        "encryption": _encryption(found) or None,
     }
     if found.compared is None:
         data["variables"] = [_variable_data(one) for one in found.variables]
@@ -237,11 +268,14 @@ def _data(found: Found) -> dict[str, Any]:
     return data
 
 
-def _variable_data(variable: Variable) -> dict[str, str | None]:
+def _variable_data(variable: Variable) -> dict[str, str | bool | None]:
     return {
         "name": variable.name,
         "value": variable.value,
         "resolved": variable.resolved,
         "source": variable.source or None,
         "secret": variable.secret or None,
+        "origin": variable.origin or None,
+        "overrules": variable.overrules,
+        "switched_off": variable.is_switched_off,
     }

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from planton.cluster.mask import HIDDEN, is_shown_variable
 from planton.translate.archive import resolve
-from planton.translate.backup import environment_of
-from planton.translate.environment import SPILO_DEFAULTS, Variable
+from planton.translate.environment import Variable, effective
+from planton.translate.generation import DATABASE_GENERATION, GENERATION
+from planton.translate.store import STORE_VARIABLES
 
 if TYPE_CHECKING:
-    from planton.translate.existing import ExistingDatabase
+    from planton.translate.existing import Existing, ExistingDatabase
     from planton.translate.platform import BackupPlatform
 
 State: TypeAlias = Literal["same", "missing", "different", "extra", "not set"]
@@ -22,6 +23,7 @@ State: TypeAlias = Literal["same", "missing", "different", "extra", "not set"]
 # What Spilo and WAL-G read, each also with CLONE_ or STANDBY_ before it: Spilo 4.0-p3 and 4.1-p2,
 # postgres-appliance/scripts/configure_spilo.py.
 _BACKUP_NAME = re.compile(r"(CLONE_|STANDBY_|USE_WAL[EG]_|WAL[EG]?_|AWS_|BACKUP_|AZURE_|GOOGLE_).*")
+_OUR_NAMES = STORE_VARIABLES | {GENERATION, DATABASE_GENERATION}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,43 +81,47 @@ def read_entries(environment: Iterable[dict[str, Any]]) -> dict[str, Entry]:
         elif not source:
             # The API server leaves an empty value out.
             value = str(item.get("value") or "")
-            entries[name] = Entry(HIDDEN if value and not is_shown_variable(name) else value, "", times)
+            entries[name] = Entry(_shown(name, value), "", times)
     return entries
 
 
-def wanted_in_cluster(database: ExistingDatabase, platform: BackupPlatform | None) -> list[Variable]:
-    """Computes from the cluster alone what the operator should make of a database.
+def _shown(name: str, value: str) -> str:
+    # planton takes no proxy with a user, but others write such into custom resources.
+    shown = not value or (is_shown_variable(name) and not (name.endswith("_proxy") and "@" in value))
+    return value if shown else HIDDEN
 
-    The custom resource wins over the storage Secret, and that over the backup ConfigMap (postgres-operator
-    v1.15.1, pkg/cluster/k8sres.go, generateSpiloPodEnvVars).
+
+def _has_to_do_with_backups(name: str) -> bool:
+    return name in _OUR_NAMES or _BACKUP_NAME.fullmatch(name) is not None
+
+
+def wanted_in_cluster(
+    database: ExistingDatabase, platform: BackupPlatform | None, existing: Existing
+) -> list[Variable]:
+    """Computes from the cluster alone what the operator should make of a database.
 
     Args:
         database: The live custom resource.
         platform: The backup platform that was read back from the cluster.
+        existing: Facts of the cluster.
 
     Returns:
-        The variables, sorted by name.
+        The variables, sorted by name. One that the custom resource takes from a Secret names no Secret: which one it is
+        shows in the pods.
     """
 
-    def variable(name: str, value: str, source: str) -> Variable:
-        shown = HIDDEN if value and not is_shown_variable(name) else value
+    def written(name: str, value: str, source: str) -> Variable:
+        shown = value if source == "default" else _shown(name, value)
         resolved = resolve(shown, scope=database.name, version=database.version, namespace=database.namespace)
         return Variable(name, shown, resolved, source)
 
-    variables = {
-        name: variable(name, value, "database")
+    own = [
+        written(name, value, "database")
         for name, value in database.environment.items()
-        if _BACKUP_NAME.fullmatch(name)
-    }
-    if platform is not None:
-        for name in platform.credentials.keys() if platform.credentials else ():
-            variables.setdefault(name, Variable(name, None, None, "operator", f"{platform.secret_name}/{name}"))
-        for name, value in environment_of(platform).items():
-            variables.setdefault(name, variable(name, value, "operator"))
-    if (archive := variables.get("WALG_S3_PREFIX")) and archive.value:
-        for name, value in SPILO_DEFAULTS.items():
-            variables.setdefault(name, variable(name, value, "default"))
-    return [variables[name] for name in sorted(variables)]
+        if _has_to_do_with_backups(name)
+    ]
+    own += [Variable(name, None, None, "database") for name in database.references if _has_to_do_with_backups(name)]
+    return effective(own, replace(platform, generation=existing.generation) if platform else None, written)
 
 
 def compare(variables: Sequence[Variable], entries: dict[str, Entry]) -> list[Compared]:
@@ -128,9 +134,14 @@ def compare(variables: Sequence[Variable], entries: dict[str, Entry]) -> list[Co
     Returns:
         Every variable of either side that has to do with backups, sorted by name.
     """
-    compared = {one.name: Compared(one, _state(one, entries.get(one.name)), entries.get(one.name)) for one in variables}
+    compared = {}
+    for one in variables:
+        entry = entries.get(one.name)
+        if one.value is None and not one.secret and entry is not None and entry.secret:
+            one = replace(one, secret=entry.secret)
+        compared[one.name] = Compared(one, _state(one, entry), entry)
     for name, entry in entries.items():
-        if name not in compared and _BACKUP_NAME.fullmatch(name):
+        if name not in compared and _has_to_do_with_backups(name):
             compared[name] = Compared(Variable(name, entry.value, entry.value, "", entry.secret), "extra", entry)
     return [compared[name] for name in sorted(compared)]
 

@@ -13,6 +13,7 @@ VERBS = {
     "apply": "make the cluster what the manifests say",
     "status": "show what the operator reports, and how to reach databases",
     "env": "show the backup environment of a database's pods",
+    "sync-credentials": "bring the credentials to every namespace with a database",
     "delete": "delete databases, each by name",
     "completion": "print completion for a shell",
 }
@@ -55,7 +56,7 @@ def build(*wanted: str) -> tuple[Parser, dict[str, Parser]]:
         if name in wanted:
             from importlib import import_module
 
-            module = import_module(f"planton.cli.{name}")
+            module = import_module(f"planton.cli.{name.replace('-', '_')}")
             module.configure(verbs[name])
             verbs[name].set_defaults(run=module.run)
     return parser, verbs

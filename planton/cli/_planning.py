@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from planton.cli._changes import changes_data, counts, show_changes, show_head, summary_line
 from planton.cli._exit import INTERRUPTED, Stopped
 from planton.cli._output import Console, printable
-from planton.cli._problems import as_data, counted
+from planton.cli._problems import as_data, counted, show_warnings
 from planton.cli._progress import Progress
 from planton.cluster import ApplyResult, Plan, PlanOptions
 from planton.errors import ClusterError, PlantonError
 
 if TYPE_CHECKING:
-    from planton.cluster import Change, ClusterIdentity
+    from planton.cluster import Change, Cluster, ClusterIdentity
+    from planton.types import Resource
 
 R = TypeVar("R", bound=Plan | ApplyResult)
 
@@ -35,6 +36,8 @@ def plan_options(arguments: argparse.Namespace) -> PlanOptions:
         cluster_id=arguments.cluster_id,
         force_conflicts=arguments.force_conflicts,
         allow_version_change=arguments.allow_version_change,
+        allow_encryption_change=arguments.allow_encryption_change,
+        allow_archive_reuse=arguments.allow_archive_reuse,
     )
 
 
@@ -61,6 +64,33 @@ def planned(work: Callable[[Progress], R], identity: ClusterIdentity, console: C
         raise
     except (KeyboardInterrupt, Stopped) as stop:
         raise _stopped(stop, "while planning; nothing was written") from None
+
+
+def shown_plan(
+    cluster: Cluster, manifests: Sequence[Resource], arguments: argparse.Namespace, console: Console
+) -> Plan:
+    """Plans as the options say, and prints what stands above every plan: warnings and which cluster is meant.
+
+    Args:
+        cluster: The cluster.
+        manifests: The set.
+        arguments: What was asked for.
+        console: Where to print.
+
+    Returns:
+        The plan.
+
+    Raises:
+        PlantonError: It is refused, or could not be made.
+        OutputError: It could not be written.
+    """
+    options = plan_options(arguments)
+    plan = planned(
+        lambda progress: cluster.plan(manifests, options=options, progress=progress), cluster.identity, console
+    )
+    show_warnings(plan.warnings, console)
+    show_cluster(plan, arguments, console)
+    return plan
 
 
 def carried_out(
@@ -188,6 +218,8 @@ def show_result(
     }
     if complete is None:
         del data["complete"]
+    if old := getattr(result, "old_credentials", ()):
+        data["oldCredentials"] = list(old)
     (console.json if arguments.output == "json" else console.yaml)(data)
 
 
@@ -200,5 +232,11 @@ def _show_table(result: Plan | ApplyResult, arguments: argparse.Namespace, conso
     for effect in (effect for effect in result.effects if effect not in told):
         console.out(f"{console.paint('!', 'bold', 'yellow')} {printable(effect)}")
     if any(change.action != "unchanged" or arguments.all for change in result.changes):
+        console.out("")
+    if old := getattr(result, "old_credentials", ()):
+        console.out("These still run on the old credentials; the operator restarts them one after the other:")
+        for line in old:
+            console.out(f"  {printable(line)}")
+        console.out("Keep the old keys valid until `planton status` no longer names them.")
         console.out("")
     console.out(f"{word}: {summary_line(result.changes)}")

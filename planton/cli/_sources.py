@@ -56,7 +56,7 @@ def open_cluster(arguments: argparse.Namespace) -> Cluster:
         The cluster; nothing was asked of it yet.
 
     Raises:
-        ClusterError: The kubeconfig cannot be used.
+        ClusterError: The kubeconfig, or the pod's service account, cannot be used.
     """
     import logging
 
@@ -67,4 +67,6 @@ def open_cluster(arguments: argparse.Namespace) -> Cluster:
     # The client logs the stderr of a kubeconfig's plugin; without a handler it would make one for stderr.
     if not logging.getLogger().handlers:
         logging.getLogger().addHandler(logging.NullHandler())
+    if getattr(arguments, "in_cluster", False):
+        return connect(in_cluster=True)
     return connect(arguments.kubeconfig, arguments.context)

@@ -66,15 +66,9 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     manifests = read_manifests(arguments, console)
     cluster = open_cluster(arguments)
     # Only now, so that bad manifests are told without importing the client.
-    from planton.cli._planning import carried_out, plan_options, planned, show_cluster, show_result
-    from planton.cli._problems import show_warnings
+    from planton.cli._planning import carried_out, show_result, shown_plan
 
-    options = plan_options(arguments)
-    plan = planned(
-        lambda progress: cluster.plan(manifests, options=options, progress=progress), cluster.identity, console
-    )
-    show_warnings(plan.warnings, console)
-    show_cluster(plan, arguments, console)
+    plan = shown_plan(cluster, manifests, arguments, console)
     result = carried_out(
         lambda progress: cluster.apply(plan, timeout=arguments.timeout, wait=arguments.wait, progress=progress),
         plan,

@@ -14,7 +14,8 @@ $(POD_NAMESPACE) filled in, and where it comes from:
   database   its custom resource, from its backup_config; wins over
   operator   the operator's backup ConfigMap and storage Secret, from the operator's backup_config
   default    nobody says it; what the database's image does by itself
-Values of Secrets are never shown, only where they are.
+OVERRULES shows what the operator says where the database says something else; an empty value of the database switches
+that off. Values of Secrets are never shown, only where they are, and from where planton takes them.
 
 With -f the manifests say what should be. With --live the cluster is asked for the facts that are not in the
 manifests, and the StatefulSet that the operator made is compared: missing, different and extra variables are

@@ -11,14 +11,17 @@ from planton.cli._output import Console
 from planton.sensitive import HIDDEN
 
 if TYPE_CHECKING:
+    from planton.manifest import Manifests
     from planton.translate.contract import KubernetesObject
+    from planton.translate.existing import Existing
 
 _HELP = """
 Prints the Kubernetes objects that manifests become, in the order in which they are applied. No cluster is
 asked: what only a cluster knows (the operator's backup settings where its manifest is not given, a live
 database's version) is left at its default. `planton plan` asks.
 
-Values of Secrets are masked unless --show-secrets is given.
+Values of Secrets are masked unless --show-secrets is given, which also reads the environment variables and files
+that manifests refer to; what is in a Secret of a cluster stays a reference.
 
 Exit codes: 0 printed, 1 the manifests cannot be used.
 
@@ -55,12 +58,18 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     from planton.cli._sources import read_manifests
     from planton.rendering import render
 
-    rendering = render(read_manifests(arguments, console))
+    manifests = read_manifests(arguments, console)
+    rendering = render(manifests, existing=_resolved(manifests) if arguments.show_secrets else None)
     show_warnings(rendering.warnings, console)
     secrets = sum(item["kind"] == "Secret" for item in rendering)
     objects = list(rendering) if arguments.show_secrets else [masked(item) for item in rendering]
     if secrets and arguments.show_secrets and console.is_terminal:
         console.warn("values of Secrets are on this screen in clear (base64 is no encryption)")
+    if arguments.show_secrets and any(is_unresolved(item) for item in objects):
+        console.warn(
+            "some values are in Secrets of a cluster, which is not asked here: they stay references, and no cluster "
+            "accepts this output. planton apply looks them up"
+        )
     if arguments.output == "json":
         console.json({"apiVersion": "v1", "kind": "List", "items": objects})
     else:
@@ -68,6 +77,26 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     if secrets and not arguments.show_secrets:
         console.plain(f"The values of {counted(secrets, 'Secret')} are masked; --show-secrets prints them.")
     return DONE
+
+
+def _resolved(manifests: Manifests) -> Existing:
+    """Looks up what is in environment variables and files of this machine."""
+    from planton.cluster.references import resolve
+    from planton.translate.existing import Existing
+
+    return Existing(values=resolve(None, manifests))
+
+
+def is_unresolved(item: KubernetesObject) -> bool:
+    """Tells whether a Secret has a value that nobody has looked up.
+
+    Args:
+        item: Any object.
+
+    Returns:
+        True when it has.
+    """
+    return item["kind"] == "Secret" and any(value.startswith("<") for value in item.get("data", {}).values())
 
 
 def masked(item: KubernetesObject) -> KubernetesObject:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -254,7 +254,54 @@ class Connection:
             remedy=_remedy(answer, self.identity),
         )
 
+    def open(
+        self, request: Request, *, subject: str, phase: str, scrub: Callable[[str], str], silence: float
+    ) -> Iterator[bytes]:
+        """Sends a request once and gives its answer piece by piece, as it comes.
+
+        Args:
+            request: A reading request, which may be answered without end.
+            subject: What it is about, for the error.
+            phase: What is being done, for the error.
+            scrub: Takes credentials out of the server's text.
+            silence: Seconds without a piece after which the server counts as gone.
+
+        Yields:
+            Pieces of the answer.
+
+        Raises:
+            ApiError: The server refused, could not be reached, or went away in the middle.
+        """
+        from urllib3.exceptions import HTTPError
+
+        response = self._respond(request, (_TIMEOUT[0], silence), lambda response: response)
+        if isinstance(response, _Failure):
+            failure = response
+        else:
+            try:
+                yield from response.stream(None, decode_content=False)
+                return
+            except HTTPError as error:
+                failure = _Failure(0, NO_CONNECTION, f"no answer any more: {_why(error)}")
+            finally:
+                response.close()
+        raise ApiError(
+            scrub(failure.text),
+            subject=subject,
+            phase=phase,
+            status=failure.status,
+            reason=failure.reason,
+            remedy=_remedy(failure, self.identity),
+        )
+
     def _attempt(self, request: Request) -> tuple[int, Any] | _Failure:
+        answer: tuple[int, Any] | _Failure = self._respond(
+            request, _TIMEOUT, lambda response: (int(response.status), json.loads(response.data))
+        )
+        return answer
+
+    def _respond(self, request: Request, timeout: tuple[float, float], read: Callable[[Any], Any]) -> Any:
+        """Gives what is read from the client's response, or a failure."""
         from kubernetes.client.exceptions import ApiException
         from kubernetes.config import ConfigException
         from urllib3.exceptions import HTTPError
@@ -268,9 +315,9 @@ class Connection:
                 header_params={"Accept": request.accept} if request.accept else {},
                 content_type=request.content_type or None,
                 serialize=False,
-                _request_timeout=_TIMEOUT,
+                _request_timeout=timeout,
             )
-            return int(response.status), json.loads(response.data)
+            return read(response)
         except ApiException as error:
             return _refusal(error)
         except HTTPError as error:

@@ -116,6 +116,48 @@ def open_connection(kubeconfig: str | os.PathLike[str] | None, context: str | No
         remedy = "Run the command under users[].user.exec of the kubeconfig by hand: it says why."
     if problem:
         raise ClusterError(problem, subject=f"kubeconfig {shown}", phase="connect", remedy=remedy)
+    return _connection(library, settings, name, shown)
+
+
+def open_in_cluster() -> Connection:
+    """Makes a connection as the service account of the pod in which this runs; asks the server nothing.
+
+    Its token is short-lived: the client reads the file anew every minute.
+
+    Returns:
+        The connection.
+
+    Raises:
+        ClusterError: This does not run in a pod, or its service account is not mounted.
+    """
+    import kubernetes.client
+    import kubernetes.config
+    import kubernetes.dynamic
+
+    library: Any = kubernetes
+    settings = library.client.Configuration()
+    settings.api_key = _Keys()
+    settings.connection_pool_maxsize = MAX_THREADS
+    settings.retries = False
+    problem = ""
+    try:
+        library.config.load_incluster_config(client_configuration=settings)
+    except library.config.ConfigException as error:
+        problem = str(error)
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    if problem:
+        raise ClusterError(
+            problem,
+            subject="the pod's service account",
+            phase="connect",
+            remedy="--in-cluster works in a pod only, and needs automountServiceAccountToken. Elsewhere give "
+            "--kubeconfig and --context.",
+        )
+    return _connection(library, settings, "in-cluster", "the pod's service account")
+
+
+def _connection(library: Any, settings: Any, context: str, shown: str) -> Connection:
     api = library.client.ApiClient(configuration=settings)
     dynamic = library.dynamic.DynamicClient(api, discoverer=lambda client, cache: None)
-    return Connection(dynamic, ClusterIdentity(without_user(str(settings.host)), name, shown))
+    return Connection(dynamic, ClusterIdentity(without_user(str(settings.host)), context, shown))

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from planton.cluster._resources import Key
 from planton.cluster.changes import Action, Change, FieldChange, PlanOptions
+from planton.cluster.generations import OldCredentials
 from planton.cluster.mask import Scrubber
 from planton.cluster.order import Stage
 from planton.translate.contract import KubernetesObject
@@ -20,8 +21,14 @@ class SecondLook(Protocol):
     def check(self) -> None:
         """Raises when the set cannot be applied any more."""
 
-    def keys(self) -> Mapping[str, KubernetesObject]:
-        """Gives the `data` of storage Secrets that are not the set's own, by name."""
+    def read_keys(self) -> None:
+        """Reads Secrets again that are copied and not the set's own."""
+
+    def copies(self, namespace: str) -> Mapping[str, KubernetesObject]:
+        """Renders those Secrets for a namespace, by name."""
+
+    def old_credentials(self) -> Sequence[OldCredentials]:
+        """Finds the databases of which something still runs on old credentials."""
 
     def storage_secrets(self) -> Sequence[KubernetesObject]:
         """Renders the storage Secret for every namespace that has a database by now."""

@@ -135,14 +135,31 @@ def check_credentials(messages: Sequence[Resource], platform: BackupPlatform | N
     Raises:
         RefusedError: The operator expects a Secret in their namespaces that is itself missing.
     """
-    if platform is None or not platform.secret_name or platform.credentials is not None:
+    missing = missing_secret(platform) if platform is not None else ""
+    if platform is None or not missing:
         return
     databases = [one for one in messages if not isinstance(one, PostgresOperatorKubernetes)]
     if databases:
         raise RefusedError(
             [
-                f"Secret/{platform.namespace}/{platform.secret_name} is missing: without a copy of it the operator "
+                f"{missing} is missing: without a copy of it the operator "
                 f"cannot create the pods of {cluster_name(databases[0].metadata.name)}. Apply the operator's manifest "
                 "again"
             ]
         )
+
+
+def missing_secret(platform: BackupPlatform) -> str:
+    """Names a Secret of the platform that is not there.
+
+    Args:
+        platform: The backup platform in force.
+
+    Returns:
+        `Secret/namespace/name`; empty when all are there.
+    """
+    if platform.secret_name and platform.credentials is None:
+        return f"Secret/{platform.namespace}/{platform.secret_name}"
+    if platform.files_secret_name and platform.files is None:
+        return f"Secret/{platform.namespace}/{platform.files_secret_name}"
+    return ""

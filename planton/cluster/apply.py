@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
 
 from planton.cluster import prune
 from planton.cluster._connection import ApiError
-from planton.cluster._resources import NAMESPACE, POSTGRESQL, SECRET, SERVICE, Key, key_of
+from planton.cluster._resources import CONFIG_MAP, NAMESPACE, POSTGRESQL, SECRET, SERVICE, Key, key_of
 from planton.cluster._server import Server, in_parallel, joined
 from planton.cluster._steps import Decisions, Step, change_of, with_action
+from planton.cluster.archives import environment
 from planton.cluster.changes import Change, ProgressEvent
 from planton.cluster.compare import foreign_data, is_settled
+from planton.cluster.failure import with_changes
+from planton.cluster.generations import OldCredentials
 from planton.cluster.ingress import close_ingress
 from planton.cluster.mask import scrubber_for
 from planton.cluster.operators import is_operator
-from planton.cluster.order import Stage
-from planton.cluster.ownership import is_ours
+from planton.cluster.order import Stage, place
+from planton.cluster.ownership import is_ours, is_pod_account
 from planton.cluster.plan import FOREIGN_NAMESPACE, conflicts_of, foreign_object
 from planton.cluster.safety import refusals
 from planton.cluster.stale import changed, is_as_planned, only_over
 from planton.cluster.wait import (
     AwaitedDatabase,
     Deadline,
+    Pending,
     pending_crd,
     pending_databases,
     pending_rollout,
 )
-from planton.errors import ClusterError, ConflictError, PlantonError, WaitError
+from planton.errors import ClusterError, ConflictError
 from planton.translate.contract import KubernetesObject
+from planton.translate.generation import DATABASE_GENERATION, GENERATION
+from planton.translate.names import STORAGE_SECRET
 
 Progress = Callable[[ProgressEvent], None]
 CopySteps = Callable[[], list[Step]]
@@ -42,9 +48,6 @@ _NAMESPACE_SECONDS = 3.0
 _COPY_ROUNDS = 20
 # While the status of an object is written all the time, its resourceVersion is never the one that was just read.
 _LOOKS = 10
-
-
-_STAYS = "What was done stays. The same command goes on from there."
 
 
 class Applier:
@@ -76,6 +79,8 @@ class Applier:
         self._changes: list[Change] = []
         self._written: dict[Key, str] = {}
         self._new_namespaces: set[str] = set()
+        self.old_credentials: tuple[OldCredentials, ...] = ()
+        """Databases of which something still runs on old credentials; looked for after a change of them, or a wait."""
 
     def run(self, *, wait: bool) -> list[Change]:
         """Carries out the steps.
@@ -91,28 +96,16 @@ class Applier:
         """
         try:
             self._stages(wait)
-        except WaitError as error:
-            raise WaitError(error.pending, seconds=self._deadline.waited, changes=self._changes) from None
-        except ConflictError as error:
-            raise ConflictError(error.conflicts, changes=self._changes) from None
-        except ClusterError as error:
-            raise ClusterError(
-                error.text,
-                subject=error.subject,
-                phase=error.phase,
-                status=error.status,
-                reason=error.reason,
-                remedy=error.remedy,
-                changes=self._changes,
-            ) from None
-        except PlantonError as error:
-            # Whatever it is, what was done before it must not be lost.
-            raise ClusterError(str(error), phase="apply", remedy=_STAYS, changes=self._changes) from None
         except Exception as error:
-            text = self._server.scrubber.text(f"{type(error).__name__}: {error}")
-            raise ClusterError(
-                f"this is a bug in planton: {text}", phase="apply", remedy=_STAYS, changes=self._changes
-            ) from error
+            told = with_changes(
+                error,
+                self._changes,
+                phase="apply",
+                waited=self._deadline.waited,
+                scrubber=self._server.scrubber,
+            )
+            # With the place of it and without the error itself, whose text may hold anything.
+            raise told.with_traceback(error.__traceback__) from None
         return self._changes
 
     def _stages(self, wait: bool) -> None:
@@ -121,7 +114,7 @@ class Applier:
         for stage in Stage:
             mine = [step for step in steps if step.stage is stage]
             if stage is Stage.SECRETS:
-                mine = self._with_keys_of_now(mine)
+                mine = _source_first(self._with_keys_of_now(mine), {key.namespace for key in operators})
             if stage is Stage.FIRST_DATABASES and operators:
                 # The operator looks for the Secret in the namespace of every database, and is told its name next.
                 self._copy_secrets()
@@ -139,6 +132,7 @@ class Applier:
                 self._copy_secrets()
         if wait:
             self._wait_for_databases()
+        self._look_for_old_credentials(wait)
         self._prune()
 
     def _write(self, phase: str, steps: Sequence[Step]) -> None:
@@ -186,15 +180,20 @@ class Applier:
         refresh = self._decisions.refresh
         if refresh is None or all(step.desired is None for step in steps):
             return list(steps)
-        keys = refresh.keys()
-        if not keys:
-            return list(steps)
-        made = [
-            replace(step, desired={**step.desired, "data": keys[step.key.name]})
-            if step.desired is not None and step.key.resource is SECRET and step.key.name in keys
-            else step
-            for step in steps
-        ]
+        refresh.read_keys()
+
+        def of_now(step: Step) -> Step:
+            if step.desired is None or step.key.resource is not SECRET:
+                return step
+            copy = refresh.copies(step.key.namespace).get(step.key.name)
+            if copy is None:
+                return step
+            metadata = dict(step.desired["metadata"])
+            if "annotations" in copy["metadata"]:
+                metadata["annotations"] = copy["metadata"]["annotations"]
+            return replace(step, desired={**step.desired, "metadata": metadata, "data": copy["data"]})
+
+        made = [of_now(step) for step in steps]
         known = [step.desired for step in (*self._decisions.steps, *made) if step.desired is not None]
         self._server = self._server.during(self._server.phase, scrubber_for(known))
         return made
@@ -226,13 +225,15 @@ class Applier:
             if is_ours(live):
                 return with_action(step, "unchanged", "")
             return with_action(step, "skipped", FOREIGN_NAMESPACE)
-        if not is_ours(live) and not self._decisions.options.force_conflicts:
-            raise ConflictError([foreign_object(step.key, live)])
         desired = step.desired or {}
+        is_account = is_pod_account(desired)
+        if not is_ours(live) and not is_account and not self._decisions.options.force_conflicts:
+            raise ConflictError([foreign_object(step.key, live)])
         if is_settled(desired, live) and not foreign_data(desired, live):
             return with_action(step, "unchanged", "")
-        if step.is_copy:
-            return replace(step, change=change_of(step.key, "configured", reason="its keys were old"), live=live)
+        if step.is_copy or is_account:
+            reason = "the operator has made it" if is_account else "its keys were old"
+            return replace(step, change=change_of(step.key, "configured", reason=reason), live=live)
         raise changed(step.key, refusals(step.key, desired, live, self._decisions.options))
 
     def _see_what_changed(self, step: Step) -> Step:
@@ -326,6 +327,20 @@ class Applier:
             lambda text: self._progress(ProgressEvent("wait", 0, 0, text)),
         )
 
+    def _look_for_old_credentials(self, wait: bool) -> None:
+        refresh = self._decisions.refresh
+        if refresh is None or not (wait or any(_raises_generation(step) for step in self._decisions.steps)):
+            return
+
+        def look() -> list[Pending]:
+            self.old_credentials = tuple(refresh.old_credentials())
+            return [Pending(one.line) for one in self.old_credentials]
+
+        if wait:
+            self._deadline.wait_for(look, lambda text: self._progress(ProgressEvent("wait", 0, 0, text)))
+        else:
+            look()
+
     def _prune(self) -> None:
         steps = self._decisions.prunes
         for number, step in enumerate(steps, start=1):
@@ -336,6 +351,31 @@ class Applier:
         if step.change.action != "deleted":
             return step.change
         return prune.prune_one(self._server.during("prune"), step)
+
+
+def _source_first(steps: Iterable[Step], operators: Collection[str]) -> list[Step]:
+    """Puts the copies of the operator's keys behind their source, which says that they are others than before.
+
+    A process that is killed between two copies would leave new keys without a trace of it otherwise: with the old ones
+    applied again, pods that started in between would stay on the new ones.
+    """
+    return [
+        replace(step, rank=step.rank + 1)
+        if operators and step.key.name == STORAGE_SECRET and step.key.namespace not in operators
+        else step
+        for step in steps
+    ]
+
+
+def _raises_generation(step: Step) -> bool:
+    """Whether pods are told of new credentials by a step."""
+    if step.desired is None or step.key.resource not in (CONFIG_MAP, POSTGRESQL):
+        return False
+    after, before = (
+        (one or {}).get("data") or {} if step.key.resource is CONFIG_MAP else environment(one or {})
+        for one in (step.desired, step.live)
+    )
+    return any(after.get(name) != before.get(name) for name in (GENERATION, DATABASE_GENERATION))
 
 
 def _is_seen_by_operator(change: Change) -> bool:
@@ -358,6 +398,5 @@ def copy_steps(objects: Iterable[KubernetesObject]) -> list[Step]:
         A step that creates each Secret; whether it is there already is seen when it is carried out.
     """
     return [
-        Step(key_of(obj), change_of(key_of(obj), "created"), Stage.SECRETS, 0, desired=obj, is_copy=True)
-        for obj in objects
+        Step(key_of(obj), change_of(key_of(obj), "created"), *place(obj), desired=obj, is_copy=True) for obj in objects
     ]

@@ -15,15 +15,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from planton.cluster._resources import CONFIG_MAP, POSTGRESQL, Key
+from planton.cluster._resources import CONFIG_MAP, POSTGRESQL, SECRET, Key
 from planton.cluster._server import Server
 from planton.cluster.inventory import Inventory
-from planton.translate.archive import identity
+from planton.translate.archive import ArchiveIdentity
 from planton.translate.backup import environment_of
 from planton.translate.contract import KubernetesObject
+from planton.translate.effective_archive import archive_of, is_broken
 from planton.translate.names import OPERATOR
 
-BROKEN = "broken"
+BROKEN = ArchiveIdentity("", "broken")
 """A prefix without an effective USE_WALG_BACKUP "true"."""
 
 Environment: TypeAlias = Mapping[str, str]
@@ -38,12 +39,25 @@ class Archives:
         after: Environment that it will give.
         live: Every live custom resource.
         desired: Every custom resource of the set.
+        settings: Identity of the operator's configuration, where the set has it.
+        namespace: Namespace of the operator; empty without one.
+        secret_before: Names of the variables that every database gets from the storage Secret now.
+        secret_after: Those that it will get.
+        encryption: Databases whose encryption changes -> how wal-g encrypts before and after: `libsodium`, `pgp`, or
+            empty; the same where only the key changes.
+        reencrypted: Those of them whose archive stays where it is.
     """
 
     before: Environment = field(default_factory=dict)
     after: Environment = field(default_factory=dict)
     live: Mapping[Key, KubernetesObject] = field(default_factory=dict, repr=False)
     desired: Mapping[Key, KubernetesObject] = field(default_factory=dict, repr=False)
+    settings: Key | None = None
+    namespace: str = ""
+    secret_before: frozenset[str] = frozenset()
+    secret_after: frozenset[str] = frozenset()
+    encryption: Mapping[Key, tuple[str, str]] = field(default_factory=dict)
+    reencrypted: frozenset[Key] = frozenset()
 
     def goes_first(self, key: Key) -> bool:
         """Tells whether a custom resource is written before the operator's configuration.
@@ -59,67 +73,78 @@ class Archives:
         if live is None or desired is None or self.before == self.after:
             return False
         old, new = environment(live), environment(desired)
-        if old == new or _version(live) != _version(desired):
+        if old == new or version_of(live) != version_of(desired):
             return False
         # Without the endpoint: under the old configuration nothing reaches the store yet, and nothing is lost by that.
         start, end = _prefix(live, old, self.before), _prefix(live, new, self.after)
         first, last = _prefix(live, new, self.before), _prefix(live, old, self.after)
         if start == end == first == last:
             return False
-        wanted = {start, end} - {BROKEN}
+        wanted = {start, end} - {BROKEN.prefix}
         if first in wanted:
             return True
-        return last not in wanted and last == BROKEN and first != BROKEN
+        return last not in wanted and last == BROKEN.prefix and first != BROKEN.prefix
 
-    def moves(self, key: Key) -> tuple[str, str]:
+    def moves(self, key: Key) -> tuple[ArchiveIdentity | None, ArchiveIdentity | None]:
         """Gives where a database archives now, and where it will.
 
         Args:
             key: Identity of its custom resource.
 
         Returns:
-            Names of archives, to be compared; empty for none.
+            Archives; None for none, and for one that does not work.
         """
-        live = self.live[key]
+        live = self.live.get(key)
         desired = self.desired.get(key, live)
-        return (
-            _working(_archive(live, environment(live), self.before)),
-            _working(_archive(live, environment(desired), self.after)),
-        )
+        start = _archive(live, environment(live), self.before) if live is not None else None
+        end = _archive(desired, environment(desired), self.after) if desired is not None else None
+        return _working(start), _working(end)
 
-    def of_the_operator(self) -> tuple[list[str], list[str], list[str]]:
-        """Finds the databases whose archive changes by the operator's change alone.
-
-        Returns:
-            Those whose backups stop, those whose backups begin, and those whose archive moves, as `namespace/name`.
-        """
-        stop, begin, move = [], [], []
-        for key in sorted(self.live):
-            desired = self.desired.get(key)
-            if desired is not None and environment(desired) != environment(self.live[key]):
-                continue  # Its own change says it.
-            start, end = self.moves(key)
-            if start and not end:
-                stop.append(f"{key.namespace}/{key.name}")
-            elif end and not start:
-                begin.append(f"{key.namespace}/{key.name}")
-            elif start != end:
-                move.append(f"{key.namespace}/{key.name}")
-        return stop, begin, move
-
-    def changes_environment(self, key: Key) -> bool:
-        """Tells whether the pods of a database get another environment.
+    def follows(self, key: Key) -> bool:
+        """Tells whether what happens to a live database comes from the operator alone.
 
         Args:
             key: Identity of its custom resource.
 
         Returns:
-            True when a value in force differs; the order does not count (postgres-operator v1.15.1,
-            pkg/cluster/cluster.go, compareEnv).
+            True when its own environment stays as it is.
+        """
+        desired = self.desired.get(key)
+        return desired is None or environment(desired) == environment(self.live[key])
+
+    def environments(self, key: Key) -> tuple[Environment, Environment]:
+        """Gives what the pods of a live database get now, and what they will get.
+
+        Args:
+            key: Identity of its custom resource.
+
+        Returns:
+            Name -> value; a reference stands for a value that is not known.
         """
         live = self.live[key]
         desired = self.desired.get(key, live)
-        return {**self.before, **environment(live)} != {**self.after, **environment(desired)}
+        # The custom resource wins over the Secret, and the Secret over the ConfigMap: postgres-operator v1.15.1,
+        # pkg/cluster/k8sres.go (generateSpiloPodEnvVars).
+        return (
+            {**self.before, **dict.fromkeys(self.secret_before, _IN_SECRET), **environment(live)},
+            {**self.after, **dict.fromkeys(self.secret_after, _IN_SECRET), **environment(desired)},
+        )
+
+    def changed_variables(self, key: Key) -> tuple[str, ...]:
+        """Finds the variables by which the environment of a live database's pods changes.
+
+        Args:
+            key: Identity of its custom resource.
+
+        Returns:
+            Names, sorted; empty when nothing restarts. The order does not count (postgres-operator v1.15.1,
+            pkg/cluster/cluster.go, compareEnv).
+        """
+        before, after = self.environments(key)
+        return tuple(sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name)))
+
+
+_IN_SECRET = "<Secret>"
 
 
 def environment(database: Mapping[str, Any]) -> dict[str, str]:
@@ -167,52 +192,93 @@ def read_archives(
     desired = {key: obj for key, obj in wanted.items() if key.resource is POSTGRESQL}
     settings = next((key for key, obj in wanted.items() if _is_settings(key, obj)), None)
     if settings is None:
-        inherited = environment_of(inventory.platform) if inventory.platform else {}
-        return Archives(inherited, inherited, databases, desired)
-    told, will = _named(live.get(settings), settings.namespace), _named(wanted[settings], settings.namespace)
+        platform = inventory.platform
+        inherited = environment_of(platform) if platform else {}
+        names = frozenset(platform.secret_keys if platform and platform.secret_name else ())
+        return Archives(
+            inherited,
+            inherited,
+            databases,
+            desired,
+            namespace=inventory.operator_namespace,
+            secret_before=names,
+            secret_after=names,
+        )
+    told, will = (
+        told_configmap(live.get(settings), settings.namespace),
+        told_configmap(wanted[settings], settings.namespace),
+    )
     before: KubernetesObject = {}
     if told is not None:
         before = (live.get(told) or server.get(told) or {}).get("data") or {}
     after = (wanted.get(will) or {}).get("data") or {} if will is not None else {}
-    return Archives(before, after, databases, desired)
+    return Archives(
+        before,
+        after,
+        databases,
+        desired,
+        settings,
+        settings.namespace,
+        _secret_names(live.get(settings), live, settings.namespace),
+        _secret_names(wanted[settings], wanted, settings.namespace),
+    )
+
+
+def _secret_names(
+    settings: KubernetesObject | None, objects: Mapping[Key, KubernetesObject], namespace: str
+) -> frozenset[str]:
+    """Names of the variables that come from the storage Secret; none of one that is not the set's."""
+    name = str(((settings or {}).get("data") or {}).get("pod_environment_secret") or "")
+    secret = objects.get(Key(SECRET, namespace, name)) if name else None
+    return frozenset((secret or {}).get("data") or {})
 
 
 def _is_settings(key: Key, obj: KubernetesObject) -> bool:
     return key.resource is CONFIG_MAP and key.name == OPERATOR and "watched_namespace" in (obj.get("data") or {})
 
 
-def _named(settings: KubernetesObject | None, namespace: str) -> Key | None:
-    """The ConfigMap whose data the operator gives to every database."""
+def told_configmap(settings: KubernetesObject | None, namespace: str) -> Key | None:
+    """Finds the ConfigMap whose data an operator gives to every database.
+
+    Args:
+        settings: The operator's configuration; None where there is none.
+        namespace: Its namespace.
+
+    Returns:
+        Identity of the ConfigMap; None when it is told of none.
+    """
     text = str(((settings or {}).get("data") or {}).get("pod_environment_configmap") or "")
     space, _, name = text.rpartition("/")
     return Key(CONFIG_MAP, space or namespace, name) if name else None
 
 
-def _version(database: KubernetesObject) -> str:
+def version_of(database: Mapping[str, Any]) -> str:
+    """Reads the major version of PostgreSQL of a custom resource.
+
+    Args:
+        database: The custom resource.
+
+    Returns:
+        The version; empty when none is set.
+    """
     return str(((database.get("spec") or {}).get("postgresql") or {}).get("version") or "")
 
 
 def _prefix(database: KubernetesObject, own: Environment, inherited: Environment) -> str:
-    return _archive(database, own, inherited).rpartition(" ")[2]
+    found = _archive(database, own, inherited)
+    return found.prefix if found is not None else ""
 
 
-def _working(archive: str) -> str:
-    return "" if archive == BROKEN else archive
+def _working(archive: ArchiveIdentity | None) -> ArchiveIdentity | None:
+    return None if archive == BROKEN else archive
 
 
-def _archive(database: KubernetesObject, own: Environment, inherited: Environment) -> str:
-    """Names the archive of a database; empty without one."""
+def _archive(database: KubernetesObject, own: Environment, inherited: Environment) -> ArchiveIdentity | None:
+    """Names the archive of a database; None without one."""
     effective = {**inherited, **own}
-    prefix = effective.get("WALG_S3_PREFIX", "")
-    if not prefix:
-        return ""
-    if effective.get("USE_WALG_BACKUP", "").lower() != "true":
+    if is_broken(effective):
         return BROKEN
-    found = identity(
-        prefix,
-        effective.get("AWS_ENDPOINT", ""),
-        scope=str(database["metadata"]["name"]),
-        version=_version(database),
-        namespace=str(database["metadata"]["namespace"]),
+    metadata = database["metadata"]
+    return archive_of(
+        effective, name=str(metadata["name"]), namespace=str(metadata["namespace"]), version=version_of(database)
     )
-    return f"{found.endpoint} {found.prefix}"

@@ -173,6 +173,8 @@ class ApplyResult:
         warnings: What is worth saying of the manifests.
         effects: What the changes do beyond their objects, each once.
         messages: Copies of the messages without their credentials, with `status.outputs` filled.
+        old_credentials: A line for each database of which something still runs on old credentials, after a change of
+            them: the operator restarts its pods one after the other.
     """
 
     identity: ClusterIdentity
@@ -180,6 +182,7 @@ class ApplyResult:
     warnings: tuple[Problem, ...] = ()
     effects: tuple[str, ...] = ()
     messages: tuple[Resource, ...] = field(default=(), repr=False, compare=False)
+    old_credentials: tuple[str, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -194,7 +197,7 @@ class ApplyResult:
     def __str__(self) -> str:
         """Formats the result for people."""
         lines = [str(change) for change in self.changes if change.action != "unchanged"]
-        return "\n".join([*lines, f"Done: {self.summary}."])
+        return "\n".join([*lines, *self.old_credentials, f"Done: {self.summary}."])
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +235,10 @@ class PlanOptions:
         force_conflicts: Take over fields that other field managers own, and objects not made by planton.
         allow_version_change: Allow another PostgreSQL version for a database that exists. Its pods restart with it; the
             data is upgraded by hand, see docs/operations.md.
+        allow_encryption_change: Allow another key, or none, for encrypting backups that go on in the same archive: what
+            is there can then not be read any more.
+        allow_archive_reuse: Allow a database to write to an archive that another one left behind, or to go back to one
+            that it left itself.
     """
 
     set_id: str | None = None
@@ -239,6 +246,8 @@ class PlanOptions:
     cluster_id: str | None = None
     force_conflicts: bool = False
     allow_version_change: bool = False
+    allow_encryption_change: bool = False
+    allow_archive_reuse: bool = False
 
 
 @dataclass(frozen=True, slots=True)

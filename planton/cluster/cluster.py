@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from planton.cluster import admission
 from planton.cluster._connection import ClusterIdentity, Connection
-from planton.cluster._kubeconfig import open_connection
+from planton.cluster._kubeconfig import open_connection, open_in_cluster
 from planton.cluster._server import Server, in_parallel, results
 from planton.cluster._steps import Decisions
 from planton.cluster.apply import Applier, copy_steps
 from planton.cluster.changes import (
     ApplyResult,
+    Change,
     DeleteOptions,
     DeleteResult,
     Plan,
@@ -23,38 +25,50 @@ from planton.cluster.changes import (
 from planton.cluster.delete import Deleter
 from planton.cluster.deletion import Deletion, plan_deletion
 from planton.cluster.environment import read_environment
+from planton.cluster.follow import Follower
+from planton.cluster.generations import read_old_credentials
 from planton.cluster.inventory import read_inventory
 from planton.cluster.mask import Scrubber
 from planton.cluster.ownership import check_set_id
 from planton.cluster.planning import effects_in, plan_set
+from planton.cluster.references import resolve
 from planton.cluster.refresh import Refresh
 from planton.cluster.status import ResourceStatus, status_of, with_outputs
+from planton.cluster.synchronise import Synchroniser
 from planton.cluster.wait import Deadline
-from planton.errors import RefusedError
+from planton.errors import PlantonError, RefusedError
 from planton.manifest import Manifests, prepare
 from planton.rendering import render
 from planton.translate.collect import in_force
 from planton.translate.contract import KubernetesObject
 from planton.translate.existing import Existing
 from planton.translate.platform import BackupPlatform
+from planton.translate.secret_fields import secret_places
 from planton.types import PostgresKubernetes, Resource
 
 Progress = Callable[[ProgressEvent], None]
 
 
-def connect(kubeconfig: str | os.PathLike[str] | None = None, context: str | None = None) -> Cluster:
+def connect(
+    kubeconfig: str | os.PathLike[str] | None = None, context: str | None = None, *, in_cluster: bool = False
+) -> Cluster:
     """Reads a kubeconfig and gives the cluster that it names. Asks the server nothing yet.
 
     Args:
         kubeconfig: Path of the kubeconfig; None for KUBECONFIG, else ~/.kube/config.
         context: Name of the context; None for the current one.
+        in_cluster: Use the service account of the pod in which this runs, and no kubeconfig.
 
     Returns:
         The cluster.
 
     Raises:
-        ClusterError: The kubeconfig cannot be used.
+        ClusterError: The kubeconfig, or the pod's service account, cannot be used.
     """
+    if in_cluster:
+        if kubeconfig is not None or context is not None:
+            raise TypeError("in_cluster takes no kubeconfig and no context")
+        return Cluster(open_in_cluster())
     return Cluster(open_connection(kubeconfig, context))
 
 
@@ -130,9 +144,11 @@ class Cluster:
             set_operator=admission.operator_of(messages),
             chosen=options.operator_namespace,
             hostnames=any(isinstance(one, PostgresKubernetes) and one.spec.ingress.enabled for one in messages),
+            secrets=secret_places(messages),
         )
         admission.check_operators(messages, inventory)
-        rendering = render(messages, inventory.platform, inventory.existing)
+        values = resolve(server, messages)
+        rendering = render(messages, inventory.platform, replace(inventory.existing, values=values))
         admission.check_credentials(messages, rendering.platform)
         return plan_set(
             self._connection,
@@ -142,7 +158,7 @@ class Cluster:
             progress=progress,
             warnings=(*rendering.warnings, *admission.operator_warnings(messages, inventory)),
             target_clusters=admission.target_clusters(messages),
-            refresh=Refresh(self._connection, messages, options, rendering.platform),
+            refresh=Refresh(self._connection, messages, options, rendering.platform, values),
             messages=messages,
         )
 
@@ -194,7 +210,8 @@ class Cluster:
         )
         changes = tuple(applier.run(wait=wait))
         filled = tuple(with_outputs(message) for message in decisions.messages)
-        return ApplyResult(self.identity, changes, plan.warnings, effects_in(changes), filled)
+        old = tuple(one.line for one in applier.old_credentials)
+        return ApplyResult(self.identity, changes, plan.warnings, effects_in(changes), filled, old)
 
     def plan_delete(self, manifests: Iterable[Resource], *, options: DeleteOptions) -> Plan:
         """Says what a delete would do. Writes nothing.
@@ -281,11 +298,78 @@ class Cluster:
         """
         messages = prepare(manifests)
         server = Server(self._connection, "status")
-        inventory = read_inventory(server, set_operator=admission.operator_of(messages), chosen=operator_namespace)
+        inventory = read_inventory(
+            server,
+            set_operator=admission.operator_of(messages),
+            chosen=operator_namespace,
+            secrets=secret_places(messages),
+        )
         platform, existing = in_force(messages, inventory.platform, inventory.existing)
         credentials = platform.credentials if platform else None
         server = server.during("status", Scrubber(credentials.reveal().values() if credentials else ()))
-        return results(in_parallel(lambda one: status_of(server, one, inventory, platform, existing), messages))
+        namespace = platform.namespace if platform else ""
+        old = read_old_credentials(server, namespace, databases=inventory.databases)
+        return results(in_parallel(lambda one: status_of(server, one, inventory, platform, existing, old), messages))
+
+    def synchronise_credentials(
+        self,
+        operator_namespace: str | None = None,
+        *,
+        timeout: float = 300.0,
+        progress: Progress | None = None,
+        on_change: Callable[[Change], None] | None = None,
+    ) -> ApplyResult:
+        """Brings the operator's credentials to every namespace with a database, and follows when they have changed.
+
+        Secrets of others that the operator's manifest refers to are read again. When they have other keys, everything
+        follows, and in the end the operator restarts the pods. When it is broken off, do it again.
+
+        Args:
+            operator_namespace: Namespace of the operator, where the cluster has several.
+            timeout: How long may be waited, in seconds, for an operator that has to restart.
+            progress: Is told where the work has got to, by one thread at a time.
+            on_change: Is told each change as soon as it is made, by one thread at a time.
+
+        Returns:
+            What was done.
+
+        Raises:
+            RefusedError: There are no backups to copy credentials for, or several operators.
+            ConflictError: Secrets that are not planton's stand where copies belong. All others are written, and
+                `changes` on it says which.
+            WaitError: The operator was not ready in time. Likewise.
+            ClusterError: The server refused something, or a Secret of others cannot be used. Likewise.
+        """
+        synchroniser = Synchroniser(
+            self._connection,
+            operator_namespace,
+            progress=_locked(progress),
+            on_change=on_change or (lambda change: None),
+        )
+        done = synchroniser.run(Deadline(timeout))
+        done.check()
+        return ApplyResult(self.identity, done.changes, effects=effects_in(done.changes))
+
+    def follow_credentials(
+        self,
+        operator_namespace: str | None = None,
+        *,
+        interval: float = 300.0,
+        on_change: Callable[[Change], None],
+        on_error: Callable[[PlantonError], None],
+    ) -> Follower:
+        """Does as synchronise_credentials whenever something changes, for as long as it is let.
+
+        Args:
+            operator_namespace: Namespace of the operator, where the cluster has several.
+            interval: Seconds after which everything is looked at again.
+            on_change: Is told each change as soon as it is made.
+            on_error: Is told what goes wrong. It is tried again, and told again only when it is something else.
+
+        Returns:
+            Its `run` works until its `stop` is called, by another thread.
+        """
+        return Follower(self._connection, operator_namespace, interval=interval, on_change=on_change, on_error=on_error)
 
     def live_environment(self, namespace: str, name: str) -> list[KubernetesObject] | None:
         """Reads the environment that the operator gave the pods of a database.

@@ -19,13 +19,15 @@ from planton.cluster._resources import (
 )
 from planton.cluster._server import Server, in_parallel, results
 from planton.cluster._steps import Step, change_of
+from planton.cluster.archive_record import write_record
 from planton.cluster.changes import Change, ProgressEvent
 from planton.cluster.deletion import Deletion
 from planton.cluster.deletion_checks import CLUSTER_LABEL, Target
+from planton.cluster.failure import with_changes
 from planton.cluster.operators import is_operator
 from planton.cluster.prune import secret_user
 from planton.cluster.wait import Deadline, Pending
-from planton.errors import ClusterError, WaitError
+from planton.errors import ClusterError
 from planton.translate.names import DELETE_ANNOTATION, POD_SERVICE_ACCOUNT
 
 _DATE_KEY = "delete_annotation_date_key"
@@ -77,18 +79,16 @@ class Deleter:
             self._delete(self._deletion.leftovers)
             for step in self._deletion.namespaces:
                 self._changes.append(self._namespace(step))
-        except WaitError as error:
-            raise WaitError(error.pending, seconds=self._deadline.waited, changes=self._changes) from None
-        except ClusterError as error:
-            raise ClusterError(
-                error.text,
-                subject=error.subject,
-                phase=error.phase,
-                status=error.status,
-                reason=error.reason,
-                remedy=error.remedy,
-                changes=self._changes,
-            ) from None
+        except Exception as error:
+            told = with_changes(
+                error,
+                self._changes,
+                phase="delete",
+                waited=self._deadline.waited,
+                scrubber=self._server.scrubber,
+            )
+            # With the place of it and without the error itself, whose text may hold anything.
+            raise told.with_traceback(error.__traceback__) from None
         return self._changes
 
     def _delete(self, steps: Sequence[Step]) -> None:
@@ -97,6 +97,8 @@ class Deleter:
             self._progress(ProgressEvent("delete", number, len(steps), step.key.subject))
 
     def _one(self, step: Step) -> Change:
+        if step.desired is not None:
+            return write_record(self._server, step)
         if step.change.action != "deleted":
             return step.change
         if step.key.resource is SECRET and (user := secret_user(self._server, step.key.namespace, step.key.name)):

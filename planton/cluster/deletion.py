@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from planton.cluster._resources import (
     NAMESPACE,
+    POSTGRESQL,
     SECRET,
     SERVICE,
     VOLUME_CLAIM,
@@ -16,6 +17,8 @@ from planton.cluster._resources import (
 )
 from planton.cluster._server import Server
 from planton.cluster._steps import Step, change_of
+from planton.cluster.archive_record import deletion_step
+from planton.cluster.archives import Archives, read_archives, told_configmap
 from planton.cluster.changes import DeleteOptions
 from planton.cluster.deletion_checks import (
     CLUSTER_LABEL,
@@ -35,12 +38,16 @@ from planton.cluster.prune import PRUNABLE
 from planton.errors import RefusedError
 from planton.translate.contract import KubernetesObject
 from planton.translate.names import (
+    FILES_SECRET,
     KIND_LABEL,
     NAME_LABEL,
     STORAGE_SECRET,
     cluster_name,
+    credentials_secret,
+    files_secret,
     namespace_of,
 )
+from planton.translate.policy import ENCRYPTION_KEYS
 from planton.types import PostgresKubernetes, PostgresOperatorKubernetes, Resource
 
 
@@ -50,7 +57,7 @@ class Deletion:
 
     Attributes:
         targets: Databases that go.
-        databases: Steps for their custom resources and Services.
+        databases: Steps for their custom resources and Services, after the one that remembers their archives.
         leftovers: Steps for volumes, passwords, storage Secrets and what belongs to the operator.
         namespaces: Steps for Namespaces; whether they are empty is seen when all else is gone.
         settings: What the operator is told.
@@ -99,7 +106,8 @@ def plan_deletion(
         no_operator = f"{operator.subject} has no available replica" if operator else "no operator runs in the cluster"
     check_targets(targets, running, options, no_operator=no_operator)
     settings = read_settings(server, operator) if operator else {}
-    databases, leftovers, namespaces = [], [], []
+    remembered = deletion_step(server, _archives(server, inventory, operator, settings), [one.key for one in targets])
+    databases, leftovers, namespaces = [remembered] if remembered else [], [], []
     going = {(one.namespace, one.name) for one in targets}
     for target in targets:
         databases += _database_steps(server, target, is_down=bool(no_operator))
@@ -211,6 +219,19 @@ def _check_no_databases(inventory: Inventory, going: set[tuple[str, str]]) -> No
         )
 
 
+def _archives(
+    server: Server, inventory: Inventory, operator: LiveOperator | None, settings: dict[str, str]
+) -> Archives:
+    """What databases archive now, also under an operator that planton did not make."""
+    space = operator.namespace if operator else ""
+    told = told_configmap({"data": settings}, space)
+    if told is None:
+        return read_archives(server, (), {}, inventory)
+    inherited = (server.get(told) or {}).get("data") or {}
+    live = {key_of(one, POSTGRESQL): one for one in inventory.databases}
+    return Archives(inherited, inherited, live, namespace=space)
+
+
 def _database_steps(server: Server, target: Target, *, is_down: bool) -> list[Step]:
     steps = [
         _step(target.key, target.live, goes=True)
@@ -248,8 +269,22 @@ def _leftover_steps(
             steps.append(_step(key, claim, goes=False, reason=reason))
     for secret in target.passwords:
         steps.append(_kept_or(key_of(secret, SECRET), secret, options.passwords, "holds a password; stays"))
+    for name in (credentials_secret(target.message.metadata.name), files_secret(target.message.metadata.name)):
+        steps += _own_secret_steps(server, Key(SECRET, target.namespace, name), options)
     steps += _storage_steps(server, target.namespace, inventory, going, options)
     return steps
+
+
+def _own_secret_steps(server: Server, key: Key, options: DeleteOptions) -> list[Step]:
+    """Decides about a Secret with a database's own credentials: its archive can be read with them only."""
+    secret = server.get(key)
+    if secret is None:
+        return []
+    if not is_applied_by_us(secret):
+        return [_step(key, secret, goes=False, reason="stays: it was not made by planton")]
+    encrypts = bool(ENCRYPTION_KEYS & set(secret.get("data") or {}))
+    what = "holds the key with which its backups are encrypted" if encrypts else "belongs to its backups"
+    return [_kept_or(key, secret, options.storage_secret, f"{what}; stays")]
 
 
 def _kept_or(key: Key, obj: KubernetesObject, goes: bool, reason: str) -> Step:
@@ -259,8 +294,21 @@ def _kept_or(key: Key, obj: KubernetesObject, goes: bool, reason: str) -> Step:
 def _storage_steps(
     server: Server, namespace: str, inventory: Inventory, going: set[tuple[str, str]], options: DeleteOptions
 ) -> list[Step]:
-    name = inventory.platform.secret_name if inventory.platform and inventory.platform.secret_name else STORAGE_SECRET
-    key = Key(SECRET, namespace, name)
+    platform = inventory.platform
+    names = (
+        platform.secret_name if platform and platform.secret_name else STORAGE_SECRET,
+        platform.files_secret_name if platform and platform.files_secret_name else FILES_SECRET,
+    )
+    steps = []
+    for name in names:
+        steps += _copy_steps(server, Key(SECRET, namespace, name), inventory, going, options)
+    return steps
+
+
+def _copy_steps(
+    server: Server, key: Key, inventory: Inventory, going: set[tuple[str, str]], options: DeleteOptions
+) -> list[Step]:
+    namespace = key.namespace
     secret = server.get(key)
     if secret is None:
         return []

@@ -11,12 +11,21 @@ from dataclasses import replace
 from typing import Any
 
 from planton.cluster._resources import POSTGRESQL, Key
-from planton.cluster.archives import Archives, environment
+from planton.cluster.archives import Archives
+from planton.cluster.backup_effects import backup_effects, operator_effects, restart_reason
 from planton.cluster.normalise import parse_quantity
 from planton.cluster.ownership import labels_of
 from planton.cluster.safety import major_upgrade, versions
+from planton.translate.backup import CERTIFICATE
 from planton.translate.contract import KubernetesObject
-from planton.translate.names import BACKUP_CONFIGMAP, INHERITED_LABELS, OPERATOR, OPERATOR_SELECTOR
+from planton.translate.names import (
+    BACKUP_CONFIGMAP,
+    FILES_SECRET,
+    GENERATION_ANNOTATION,
+    INHERITED_LABELS,
+    OPERATOR,
+    OPERATOR_SELECTOR,
+)
 
 # Fields of spec that end up in the containers of the pods, besides env.
 _RESTARTING = (
@@ -33,10 +42,6 @@ _RESTARTING = (
     "initContainers",
     "additionalVolumes",
 )
-
-
-# So many databases are named; of more, how many there are.
-_NAMED = 10
 
 
 def effects_of(
@@ -59,13 +64,28 @@ def effects_of(
     if kind == "Deployment" and before is not None:
         return tuple(_operator(after, before))
     if kind == "ConfigMap" and before is not None and after["metadata"]["name"] == BACKUP_CONFIGMAP:
-        return tuple(_platform(archives))
+        return tuple(operator_effects(archives))
     if kind == "ConfigMap" and before is not None and after["metadata"]["name"] == OPERATOR:
         return tuple(_settings(after.get("data") or {}, before.get("data") or {}, archives))
     if kind == "Secret" and before is not None and before.get("data") and before.get("data") != after.get("data"):
-        namespace = after["metadata"].get("namespace", "")
-        return (f"pods in namespace {namespace} keep the old keys until they restart",)
+        return tuple(_secret(after, before))
     return ()
+
+
+def _secret(after: KubernetesObject, before: KubernetesObject) -> list[str]:
+    metadata = after["metadata"]
+    if set(after.get("data") or {}) == {CERTIFICATE} == set(before["data"]):
+        # The kubelet writes a mounted Secret anew, and each call of wal-g reads the file.
+        name = metadata["name"]
+        whose = "the object store's authority" if name == FILES_SECRET else f"the authority that {name} is for"
+        return [f"the certificate of {whose} changes: pods have the new one within minutes, and none restarts"]
+    if _generation(after) != _generation(before):
+        return []  # Pods are told by a variable; its change says which.
+    return [f"pods in namespace {metadata.get('namespace', '')} keep the old keys until they restart"]
+
+
+def _generation(secret: KubernetesObject) -> str:
+    return str((secret["metadata"].get("annotations") or {}).get(GENERATION_ANNOTATION) or "")
 
 
 def _operator(after: KubernetesObject, before: KubernetesObject) -> list[str]:
@@ -95,8 +115,8 @@ def _database(after: KubernetesObject, before: KubernetesObject | None, archives
     is_upgrade = bool(earlier and later and earlier != later)
     if is_upgrade:
         effects.append(f"major upgrade of {name}: {major_upgrade(earlier, later)}")
-    if any(_at(spec, path) != _at(old, path) for path in _RESTARTING) or archives.changes_environment(key):
-        effects.append(f"rolling restart of the pods of {name}")
+    if reason := restart_reason(_variables(key, archives), [path for path in _RESTARTING if _differs(path, spec, old)]):
+        effects.append(f"rolling restart of the pods of {name}: {reason}")
     elif not is_upgrade and _inherited(after) != _inherited(before):
         # The operator acts at once on changes of spec and annotations only: pkg/controller/postgresql.go
         # (postgresqlUpdate).
@@ -106,50 +126,39 @@ def _database(after: KubernetesObject, before: KubernetesObject | None, archives
         effects.append(f"{name} has {_instances(spec)} instead of {_instances(old)} pods")
     if _grows(spec, old):
         effects.append(f"the volumes of {name} grow, which cannot be undone")
-    start, end = archives.moves(key) if environment(before) != environment(after) else ("", "")
-    if start and not end:
-        effects.append(f"backups of {name} stop")
-    elif end and not start:
-        effects.append(f"backups of {name} begin")
-    elif start != end:
-        effects.append(f"the archive of {name} moves: {_STAYS}")
-    return effects
+    return [*effects, *backup_effects(key, archives)]
 
 
-_STAYS = "what is in the old place stays there, and restores need it"
+def _variables(key: Key, archives: Archives) -> Sequence[str]:
+    # What comes from the operator alone is said there, of all databases at once.
+    return () if archives.follows(key) else archives.changed_variables(key)
 
 
-def _platform(archives: Archives) -> list[str]:
-    stop, begin, move = archives.of_the_operator()
-    effects = []
-    if stop:
-        effects.append(f"backups of {_counted(stop)} stop: {_listed(stop)}")
-    if begin:
-        effects.append(f"backups of {_counted(begin)} begin: {_listed(begin)}")
-    if move:
-        effects.append(f"the archives of {_counted(move)} move ({_listed(move)}): {_STAYS}")
-    return effects
+def _differs(path: str, spec: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
+    return bool(_at(spec, path) != _at(old, path))
+
+
+_TOLD = ("pod_environment_configmap", "pod_environment_secret")
+_MOUNTED = ("additional_secret_mount", "additional_secret_mount_path")
 
 
 def _settings(data: Mapping[str, str], old: Mapping[str, str], archives: Archives) -> list[str]:
     effects = []
-    if data.get("pod_environment_configmap") != old.get("pod_environment_configmap"):
-        effects += _platform(archives)
+    if any((data.get(name) or "") != (old.get(name) or "") for name in _TOLD):
+        effects += operator_effects(archives)
+    if archives.live and any((data.get(name) or "") != (old.get(name) or "") for name in _MOUNTED):
+        change = "mounted into them" if data.get(_MOUNTED[0]) else "mounted no more"
+        what = f"the certificate of the object store's authority is {change}"
+        effects.append(f"rolling restart of the pods of {_all(len(archives.live))}: {what}")
     image, image_before = data.get("docker_image"), old.get("docker_image")
     count = sum(1 for one in archives.live.values() if not _at(one.get("spec") or {}, "dockerImage"))
     if image != image_before and count:
-        who = f"all {count} databases" if count > 1 else "the one database"
-        effects.append(f"rolling restart of {who} (image {image_before or 'of the operator'} -> {image})")
+        effects.append(f"rolling restart of {_all(count)} (image {image_before or 'of the operator'} -> {image})")
     return effects
 
 
-def _counted(names: Sequence[str]) -> str:
-    return f"{len(names)} database{'' if len(names) == 1 else 's'}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+def _all(count: int) -> str:
+    return f"all {count} databases" if count > 1 else "the one database"
 
 
 def _inherited(database: KubernetesObject) -> dict[str, str]:

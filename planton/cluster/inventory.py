@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,17 +15,22 @@ from planton.cluster._resources import (
     POSTGRESQL,
     SECRET,
     SERVICE,
+    SERVICE_ACCOUNT,
     STATEFUL_SET,
     Key,
 )
 from planton.cluster._server import Server, in_parallel, results
 from planton.cluster.operators import LiveOperator, is_true, operators_in, read_settings
+from planton.cluster.ownership import applied_fields
 from planton.errors import ClusterError, RefusedError
 from planton.translate.contract import KubernetesObject
-from planton.translate.existing import Existing, ExistingDatabase
+from planton.translate.effective_archive import clone_environment
+from planton.translate.existing import Existing, ExistingDatabase, ExistingSecret
+from planton.translate.generation import GENERATION, told_generation
 from planton.translate.ingress import HOSTNAME_ANNOTATION
-from planton.translate.names import BACKUP_CONFIGMAP, OPERATOR
-from planton.translate.platform import PLATFORM_ANNOTATION, BackupPlatform, Credentials
+from planton.translate.names import BACKUP_CONFIGMAP, GENERATION_ANNOTATION, OPERATOR, POD_SERVICE_ACCOUNT
+from planton.translate.platform import PLATFORM_ANNOTATION, BackupPlatform
+from planton.translate.secret_values import Credentials
 from planton.translate.versions import OPERATOR_VERSIONS
 
 
@@ -73,6 +78,7 @@ def read_inventory(
     chosen: str | None = None,
     credentials: bool = True,
     hostnames: bool = False,
+    secrets: Iterable[tuple[str, str]] = (),
 ) -> Inventory:
     """Reads the facts.
 
@@ -82,6 +88,7 @@ def read_inventory(
         chosen: Namespace that was given for the operator.
         credentials: Whether the storage Secret is read.
         hostnames: Whether the external host names of Services are read.
+        secrets: Namespace and name of Secrets with credentials that the set has.
 
     Returns:
         The facts.
@@ -98,7 +105,7 @@ def read_inventory(
         lambda: server.list(NAMESPACE),
         lambda: server.list(POSTGRESQL),
         lambda: server.list(DEPLOYMENT),
-        lambda: [] if set_operator else _backup_configmaps(server, chosen),
+        lambda: _backup_configmaps(server, set_operator or chosen),
         lambda: server.list(SERVICE, metadata_only=True) if hostnames else [],
     ]
     spaces, databases, deployments, config_maps, services = results(in_parallel(lambda read: read(), reads))
@@ -109,11 +116,10 @@ def read_inventory(
         if PLATFORM_ANNOTATION in (one["metadata"].get("annotations") or {})
     }
     namespace = set_operator or chosen or _only_operator(operators, annotated)
+    told = annotated.get(namespace)
     platform = None
-    if set_operator is None and namespace:
-        config_map = annotated.get(namespace)
-        if config_map is not None and _is_told(server, namespace, operators):
-            platform = _platform(server, config_map, namespace, credentials=credentials)
+    if set_operator is None and namespace and told is not None and _is_told(server, namespace, operators):
+        platform = _platform(server, told, namespace, credentials=credentials)
     if chosen and set_operator is None and platform is None and all(one.namespace != chosen for one in operators):
         raise RefusedError([f"namespace {chosen} has no operator: none of its Deployments runs it"])
     existing = Existing(
@@ -123,6 +129,12 @@ def read_inventory(
         operator_version=next((one.version for one in operators if one.namespace == namespace and one.version), None),
         terminating_namespaces=frozenset(str(one["metadata"]["name"]) for one in spaces or () if is_terminating(one)),
         hostnames=dict(name for one in services or () for name in _hostnames(one)),
+        secrets=_with_lost(
+            read_secrets(server, secrets),
+            {(namespace, _settings(server, namespace, operators).get("pod_environment_secret", "")), *_own(databases)},
+        ),
+        generation=told_generation(((told or {}).get("data") or {}).get(GENERATION)),
+        annotated_accounts=_annotated_accounts(server, told) if set_operator else frozenset(),
     )
     return Inventory(
         platform,
@@ -178,17 +190,97 @@ def _platform(server: Server, config_map: KubernetesObject, namespace: str, *, c
             str(error), subject=subject, phase=server.phase, remedy="Apply the operator's manifest again."
         ) from None
     platform = replace(platform, namespace=namespace)
-    if not credentials or not platform.secret_name:
+    if not credentials:
         return platform
-    secret = server.get(Key(SECRET, namespace, platform.secret_name))
-    return replace(platform, credentials=_credentials(secret, platform, server)) if secret else platform
+    wanted = {platform.secret_name: platform.secret_keys, platform.files_secret_name: platform.file_names}
+    names = [name for name in wanted if name]
+    found = dict(
+        zip(names, results(in_parallel(lambda one: server.get(Key(SECRET, namespace, one)), names)), strict=True)
+    )
+    contents = {name: _credentials(one, wanted[name], server) for name, one in found.items() if one}
+    return replace(
+        platform,
+        credentials=contents.get(platform.secret_name),
+        files=contents.get(platform.files_secret_name),
+        generation=generation_in(found.get(platform.secret_name)),
+    )
 
 
-def _credentials(secret: KubernetesObject, platform: BackupPlatform, server: Server) -> Credentials:
+def generation_in(secret: KubernetesObject | None) -> int:
+    """Reads the generation of the credentials in a Secret.
+
+    Args:
+        secret: The Secret; None when it is not there.
+
+    Returns:
+        The generation; 0 for none.
+    """
+    return told_generation((((secret or {}).get("metadata") or {}).get("annotations") or {}).get(GENERATION_ANNOTATION))
+
+
+def read_secrets(server: Server, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], ExistingSecret | None]:
+    """Reads Secrets with credentials that the set has, as they are now.
+
+    Args:
+        server: The API server.
+        places: Namespace and name of each.
+
+    Returns:
+        Namespace and name -> the Secret, None where there is none.
+
+    Raises:
+        ClusterError: The server refused.
+    """
+    wanted = sorted(set(places))
+    found = results(in_parallel(lambda place: server.get(Key(SECRET, *place)), wanted))
+    return {place: _existing_secret(one) if one else None for place, one in zip(wanted, found, strict=True)}
+
+
+def _with_lost(
+    secrets: Mapping[tuple[str, str], ExistingSecret | None], told: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], ExistingSecret | None]:
+    """Tells a Secret that is lost from one that never was: nobody knows what pods have that were told of it.
+
+    It counts as one with other contents, so that the generation is raised whatever it will hold.
+    """
+    return {
+        place: ExistingSecret(Credentials({})) if one is None and place in told else one
+        for place, one in secrets.items()
+    }
+
+
+def _own(databases: Iterable[KubernetesObject] | None) -> Iterable[tuple[str, str]]:
+    """Namespace and name of the Secrets to which custom resources refer."""
+    for database in databases or ():
+        for entry in (database.get("spec") or {}).get("env") or ():
+            reference = ((entry.get("valueFrom") or {}).get("secretKeyRef") or {}) if isinstance(entry, Mapping) else {}
+            yield str(database["metadata"]["namespace"]), str(reference.get("name", ""))
+
+
+def _existing_secret(secret: KubernetesObject) -> ExistingSecret:
+    values = {}
+    for name, value in (secret.get("data") or {}).items():
+        try:
+            values[str(name)] = base64.b64decode(value, validate=True).decode("utf-8")
+        except (binascii.Error, ValueError):
+            values[str(name)] = ""  # No text, so that it differs from whatever is wanted.
+    return ExistingSecret(Credentials(values), generation_in(secret))
+
+
+def _annotated_accounts(server: Server, config_map: KubernetesObject | None) -> frozenset[str]:
+    """Finds service accounts with annotations of ours, where the platform of until now has some."""
+    text = ((config_map or {}).get("metadata") or {}).get("annotations", {}).get(PLATFORM_ANNOTATION)
+    if text is None or '"service_account_annotations"' not in text:
+        return frozenset()
+    accounts = server.list(SERVICE_ACCOUNT, fields=f"metadata.name={POD_SERVICE_ACCOUNT}") or ()
+    return frozenset(str(one["metadata"]["namespace"]) for one in accounts if applied_fields(one))
+
+
+def _credentials(secret: KubernetesObject, keys: Sequence[str], server: Server) -> Credentials:
     """Takes the keys that are meant: every key of a copy reaches the pods of that namespace."""
     data = secret.get("data") or {}
     metadata = secret["metadata"]
-    missing = [name for name in platform.secret_keys if not data.get(name)]
+    missing = [name for name in keys if not data.get(name)]
     if missing:
         raise ClusterError(
             f"it has no {', '.join(missing)}",
@@ -201,7 +293,7 @@ def _credentials(secret: KubernetesObject, platform: BackupPlatform, server: Ser
             {
                 str(name): base64.b64decode(value, validate=True).decode("utf-8")
                 for name, value in data.items()
-                if name in platform.secret_keys
+                if name in keys
             }
         )
     except (binascii.Error, ValueError):
@@ -226,6 +318,8 @@ def _database(obj: KubernetesObject) -> ExistingDatabase:
             if isinstance(one, Mapping) and "name" in one and "valueFrom" not in one
         },
         team=str(spec.get("teamId") or ""),
+        instances=spec.get("numberOfInstances") if isinstance(spec.get("numberOfInstances"), int) else None,
+        clone=clone_environment(spec["clone"]) if isinstance(spec.get("clone"), Mapping) else {},
         references=frozenset(
             str(one["name"])
             for one in spec.get("env") or ()

@@ -13,7 +13,10 @@ from planton.sensitive import HIDDEN as HIDDEN
 from planton.sensitive import looks_like_credential
 from planton.translate.backup import environment_of
 from planton.translate.environment import SPILO_DEFAULTS
+from planton.translate.generation import DATABASE_GENERATION
 from planton.translate.platform import BackupPlatform
+from planton.translate.policy import POLICY_VARIABLES
+from planton.translate.store import STORE_VARIABLES
 
 # Shorter values would turn every text into stars without hiding anything worth it.
 _MIN_LENGTH = 4
@@ -33,6 +36,8 @@ _FULL_PLATFORM = BackupPlatform(
     force_path_style=True,
     disable_server_side_encryption=True,
     secret_name="any",
+    generation=1,
+    service_account_annotations={"any": "any"},
 )
 
 # What the operator writes by itself and what is no credential: names, labels, addresses and times.
@@ -84,7 +89,17 @@ _OF_OPERATOR = frozenset(
     }
 )
 
-SHOWN_VARIABLES = frozenset(environment_of(_FULL_PLATFORM)) | frozenset(SPILO_DEFAULTS) | _OF_OPERATOR
+# A manifest of planton's gives a proxy without a user; others may have a password in theirs.
+_PROXIES = frozenset({"http_proxy", "https_proxy"})
+
+SHOWN_VARIABLES = (
+    frozenset(environment_of(_FULL_PLATFORM))
+    | frozenset(SPILO_DEFAULTS)
+    | (STORE_VARIABLES - _PROXIES)
+    | POLICY_VARIABLES
+    | {DATABASE_GENERATION}
+    | _OF_OPERATOR
+)
 """Names of the environment variables whose values are shown. What a value under any other name is nobody knows."""
 
 

@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import Any
 
 from planton.kinds import KINDS
-from planton.translate.names import KIND_LABEL
+from planton.translate.names import KIND_LABEL, STORAGE_SECRET
 from planton.types import PostgresKubernetes
 
 
@@ -65,6 +65,9 @@ def place(obj: Mapping[str, Any]) -> tuple[Stage, int]:
     if stage is Stage.OPERATOR and labels.get(KIND_LABEL) == _DATABASE_KIND:
         return Stage.DATABASES, 1
     if kind == "ConfigMap" and _is_operator_configuration(obj):
+        return stage, 1
+    if kind == "Secret" and (obj.get("metadata") or {}).get("name") == STORAGE_SECRET:
+        # Where it is missing, the operator waits before it makes a pod; a pod that misses files hangs.
         return stage, 1
     return stage, rank
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from planton.errors import RefusedError
 from planton.translate.contract import KubernetesObject
-from planton.translate.names import RESOURCE_LABEL
+from planton.translate.names import POD_SERVICE_ACCOUNT, RESOURCE_LABEL
 
 MANAGER = "planton"
 """Our field manager."""
@@ -117,7 +117,19 @@ def with_set(objects: Iterable[KubernetesObject], set_id: str | None) -> list[Ku
     """
     if set_id is None:
         return list(objects)
-    return [labelled(obj, set_id) for obj in objects]
+    return [obj if is_pod_account(obj) else labelled(obj, set_id) for obj in objects]
+
+
+def is_pod_account(obj: Mapping[str, Any]) -> bool:
+    """Tells whether an object is the service account of the database pods.
+
+    Args:
+        obj: The object.
+
+    Returns:
+        True for the one that the operator makes, and on which planton writes annotations and nothing else.
+    """
+    return obj.get("kind") == "ServiceAccount" and (obj.get("metadata") or {}).get("name") == POD_SERVICE_ACCOUNT
 
 
 def labelled(obj: KubernetesObject, set_id: str) -> KubernetesObject:

@@ -11,17 +11,19 @@ from planton.cluster._connection import ApiError
 from planton.cluster._resources import NAMESPACE, POSTGRESQL, SECRET, Key, key_of
 from planton.cluster._server import Server, in_parallel, joined
 from planton.cluster._steps import Step, change_of
+from planton.cluster.archive_record import RecordChange, read_record_change
 from planton.cluster.archives import Archives, read_archives
 from planton.cluster.changes import Change, PlanOptions
 from planton.cluster.compare import foreign_data, is_settled, is_unchanged_but_ownership, is_unchanged_by
 from planton.cluster.diff import field_changes, removed_keys
 from planton.cluster.effects import effects_of
+from planton.cluster.encryption import encryption_refusals, with_encryption
 from planton.cluster.ingress import closed_ingresses
 from planton.cluster.inventory import Inventory, is_terminating
 from planton.cluster.live import read_live
 from planton.cluster.operators import is_operator
 from planton.cluster.order import Stage, order_key, place
-from planton.cluster.ownership import SET_LABEL, is_ours, labelled, labels_of, other_managers
+from planton.cluster.ownership import SET_LABEL, is_ours, is_pod_account, labelled, labels_of, other_managers
 from planton.cluster.safety import refusals
 from planton.errors import ConflictError, FieldConflict, RefusedError
 from planton.translate.contract import KubernetesObject
@@ -71,6 +73,12 @@ def plan_objects(
     live = read_live(server, keys, inventory)
     wanted = dict(zip(keys, ordered, strict=True))
     archives = read_archives(server, wanted.items(), live, inventory)
+    archives = with_encryption(archives, wanted, live)
+    if archives.reencrypted and not options.allow_encryption_change:
+        raise RefusedError(encryption_refusals(archives.reencrypted))
+    record = read_record_change(server, archives)
+    if record is not None and record.reuses and not options.allow_archive_reuse:
+        raise RefusedError(record.reuses)
     spaces = frozenset(key.name for key in keys if key.resource is NAMESPACE)
     planner = _Planner(server, inventory, options, spaces, archives)
     done = 0
@@ -82,7 +90,7 @@ def plan_objects(
         report(done, len(keys), pair[0].subject)
         return outcome
 
-    steps = _judge(in_parallel(decide, list(wanted.items())))
+    steps = _judge([*in_parallel(decide, list(wanted.items())), *planner.remember(record)])
     steps = [_placed(step, archives) for step in (*steps, *closed_ingresses(server, wanted, inventory))]
     return sorted(steps, key=lambda step: (step.stage, step.rank))
 
@@ -157,6 +165,15 @@ class _Planner:
             return self._new(key, desired)
         return self._existing(key, desired, live)
 
+    def remember(self, record: RecordChange | None) -> list[_Outcome]:
+        """Decides about the record of archives: it is written before any of them is left."""
+        if record is None or record.desired is None:
+            return []
+        outcome = self.decide(record.key, record.desired, record.live)
+        if outcome.step is not None:
+            outcome.step = replace(outcome.step, stage=Stage.SECRETS, rank=0)
+        return [outcome]
+
     def _namespace(self, key: Key, desired: KubernetesObject, live: KubernetesObject | None) -> _Outcome:
         if live is None:
             return self._new(key, desired)
@@ -197,7 +214,7 @@ class _Planner:
 
     def _existing(self, key: Key, desired: KubernetesObject, live: KubernetesObject) -> _Outcome:
         force = self.options.force_conflicts
-        if not is_ours(live) and not force:
+        if not is_ours(live) and not force and not is_pod_account(desired):
             return _Outcome(conflicts=[foreign_object(key, live)])
         if refused := refusals(key, desired, live, self.options):
             return _Outcome(refused=refused)
@@ -260,7 +277,7 @@ def _terminating(namespace: str) -> str:
 def _reason(
     live: KubernetesObject, answer: KubernetesObject, taken: Sequence[FieldConflict], removals: Sequence[object]
 ) -> str:
-    if not is_ours(live):
+    if not is_ours(live) and not is_pod_account(live):
         return f"taken over; it was made by {', '.join(other_managers(live)) or 'others'}"
     if taken:
         return "; ".join(f"takes {', '.join(one.fields)} over from {one.manager}" for one in taken)

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from planton.cluster import admission
 from planton.cluster._connection import Connection
 from planton.cluster._resources import NAMESPACE, POSTGRESQL
 from planton.cluster._server import Server
 from planton.cluster.changes import PlanOptions
+from planton.cluster.generations import OldCredentials, read_old_credentials
 from planton.cluster.inventory import Inventory, is_terminating, read_inventory
 from planton.cluster.ownership import with_set
 from planton.cluster.stale import no_longer_right
 from planton.errors import ManifestError, RefusedError
 from planton.manifest import Manifests
 from planton.rendering import render
-from planton.translate.backup import storage_secret
+from planton.translate.backup import platform_secrets
 from planton.translate.contract import KubernetesObject
+from planton.translate.names import cluster_name, namespace_of
 from planton.translate.platform import BackupPlatform
+from planton.translate.secret_values import SecretValues
+from planton.translate.service_accounts import service_account
 from planton.types import PostgresKubernetes
 
 
@@ -25,7 +30,12 @@ class Refresh:
     """Reads again what a plan was made from."""
 
     def __init__(
-        self, connection: Connection, messages: Manifests, options: PlanOptions, platform: BackupPlatform | None
+        self,
+        connection: Connection,
+        messages: Manifests,
+        options: PlanOptions,
+        platform: BackupPlatform | None,
+        values: SecretValues,
     ) -> None:
         """Makes the value; reads nothing yet.
 
@@ -34,7 +44,9 @@ class Refresh:
             messages: The set.
             options: With which the plan was made.
             platform: The backup platform in force.
+            values: What the references of the set lead to.
         """
+        self._values = values
         self._server = Server(connection, "apply")
         self._messages = messages
         self._options = options
@@ -77,33 +89,62 @@ class Refresh:
         try:
             inventory = self.read()
             admission.check_operators(self._messages, inventory)
-            rendering = render(self._messages, inventory.platform, inventory.existing)
+            existing = replace(inventory.existing, values=self._values)
+            rendering = render(self._messages, inventory.platform, existing)
             admission.check_credentials(self._messages, rendering.platform)
         except (ManifestError, RefusedError) as error:
             raise no_longer_right("", str(error)) from None
 
-    def keys(self) -> Mapping[str, KubernetesObject]:
-        """Reads the storage Secret again, where it is another's than the set's.
+    def copies(self, namespace: str) -> Mapping[str, KubernetesObject]:
+        """Reads the operator's Secrets again, where they are another's than the set's.
+
+        Args:
+            namespace: Where the copies go.
 
         Returns:
-            Name of the Secret -> its `data` for copies; empty when the set has the operator, or there is no Secret.
+            Name of each Secret -> its copy; empty when the set has the operator, or there is no Secret.
 
         Raises:
             ClusterError: The server refused, or the operator's backup settings are not those of the plan.
         """
-        if self._operator is not None or self._platform is None or not self._platform.secret_name:
+        if self._operator is not None or self._platform is None:
             return {}
+        return {str(one["metadata"]["name"]): one for one in platform_secrets(self._platform, namespace)}
+
+    def read_keys(self) -> None:
+        """Reads the operator's Secrets again, for the copies: they may have been rotated since the plan.
+
+        Raises:
+            ClusterError: The server refused, or the operator's backup settings are not those of the plan.
+        """
+        if self._operator is not None or self._platform is None:
+            return
         try:
             platform = self.read().platform
         except RefusedError as error:
             raise no_longer_right("", str(error)) from None
-        if platform is None or platform.credentials is None:
-            subject = f"Secret/{self._platform.namespace}/{self._platform.secret_name}"
-            raise no_longer_right(subject, "it is not there any more")
-        return {platform.secret_name: storage_secret(platform, platform.namespace)["data"]}
+        if platform is not None and (missing := admission.missing_secret(platform)):
+            raise no_longer_right(missing, "it is not there any more")
+
+    def old_credentials(self) -> Sequence[OldCredentials]:
+        """Finds the databases of which something still runs on old credentials.
+
+        Returns:
+            Of all databases where the set has the operator, else of those of the set.
+
+        Raises:
+            ClusterError: The server refused.
+        """
+        mine = [
+            (namespace_of(one), cluster_name(one.metadata.name))
+            for one in self._messages
+            if isinstance(one, PostgresKubernetes)
+        ]
+        namespace = self._operator or (self._platform.namespace if self._platform is not None else "")
+        return read_old_credentials(self._server, namespace, None if self._operator else mine)
 
     def storage_secrets(self) -> list[KubernetesObject]:
-        """Renders the storage Secret for every namespace that has a database now, ours or not.
+        """Renders what the platform has to have in every namespace that has a database now, ours or not.
 
         Returns:
             The copies, with the label of the set.
@@ -111,12 +152,16 @@ class Refresh:
         Raises:
             ClusterError: The server refused.
         """
-        if self._platform is None or self._platform.credentials is None:
+        platform = self._platform
+        if platform is None:
             return []
         databases = self._server.list(POSTGRESQL, metadata_only=True) or []
         going = {one["metadata"]["name"] for one in self._server.list(NAMESPACE) or () if is_terminating(one)}
         spaces = {str(one["metadata"]["namespace"]) for one in databases} - going
-        return with_set((storage_secret(self._platform, space) for space in sorted(spaces)), self._options.set_id)
+        objects = [one for space in sorted(spaces) for one in platform_secrets(platform, space)]
+        if platform.service_account_annotations:
+            objects += [service_account(platform.service_account_annotations, space) for space in sorted(spaces)]
+        return with_set(objects, self._options.set_id)
 
 
 def _facts(platform: BackupPlatform | None) -> str:

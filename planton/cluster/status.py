@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,12 +10,13 @@ from planton.cluster._connection import ApiError
 from planton.cluster._resources import DEPLOYMENT, EVENT, POD, POSTGRESQL, SECRET, STATEFUL_SET, Key, ResourceType
 from planton.cluster._server import Server
 from planton.cluster.environment import differing, environment_in
+from planton.cluster.generations import OldCredentials
 from planton.cluster.inventory import Inventory
 from planton.cluster.ownership import labels_of
 from planton.cluster.wait import FAILED, RUNNING, rollout
 from planton.manifest.redaction import without_credentials
 from planton.translate.contract import KubernetesObject
-from planton.translate.environment import environment
+from planton.translate.environment import Variable, environment
 from planton.translate.existing import Existing
 from planton.translate.names import OPERATOR, OPERATOR_SELECTOR, cluster_name, namespace_of
 from planton.translate.outputs import fill_outputs
@@ -119,6 +120,7 @@ def status_of(
     inventory: Inventory,
     platform: BackupPlatform | None,
     existing: Existing,
+    old_credentials: Sequence[OldCredentials] = (),
 ) -> ResourceStatus:
     """Reads what the cluster says about one resource.
 
@@ -128,6 +130,7 @@ def status_of(
         inventory: Facts of the cluster.
         platform: The backup platform in force for the set.
         existing: Facts for translation, in force for the set.
+        old_credentials: Databases of which something still runs on old credentials.
 
     Returns:
         Its status.
@@ -138,7 +141,8 @@ def status_of(
     filled = without_credentials(message)
     if isinstance(filled, PostgresOperatorKubernetes):
         return _operator(server, filled, inventory)
-    return _database(server, filled, inventory, platform, existing)
+    variables = environment(message, platform, existing) if isinstance(message, PostgresKubernetes) else []
+    return _database(server, filled, inventory, platform, variables, old_credentials)
 
 
 def _operator(server: Server, message: PostgresOperatorKubernetes, inventory: Inventory) -> ResourceStatus:
@@ -179,7 +183,8 @@ def _database(
     message: PostgresKubernetes,
     inventory: Inventory,
     platform: BackupPlatform | None,
-    existing: Existing,
+    variables: Sequence[Variable],
+    old_credentials: Sequence[OldCredentials],
 ) -> ResourceStatus:
     namespace, name = namespace_of(message), cluster_name(message.metadata.name)
     subject = f"{message.kind}/{message.metadata.name}"
@@ -204,13 +209,12 @@ def _database(
     ready_pods = _stateful_set_problems(stateful_set, wanted, problems)
     differ: tuple[str, ...] = ()
     if stateful_set is not None:
-        differ = differing(environment(message, platform, existing), environment_in(stateful_set))
+        differ = differing(variables, environment_in(stateful_set))
     if differ:
         problems.append(f"variables that are not in the pods as in the manifests: {', '.join(differ)}")
-    if platform is not None and platform.secret_name:
-        secret = Key(SECRET, namespace, platform.secret_name)
-        if server.get(secret) is None:
-            problems.append(f"{secret.subject} is missing: the operator cannot make or change its pods. Apply again")
+    for missing in _missing_secrets(server, namespace, platform, variables):
+        problems.append(f"{missing} is missing: the operator cannot make or change its pods. Apply again")
+    problems += [one.what for one in old_credentials if (one.namespace, one.name) == (namespace, name)]
     pods = _pods(server, namespace, f"cluster-name={name}", problems)
     return ResourceStatus(
         message,
@@ -227,6 +231,17 @@ def _database(
         differing=differ,
         problems=tuple(problems),
     )
+
+
+def _missing_secrets(
+    server: Server, namespace: str, platform: BackupPlatform | None, variables: Sequence[Variable]
+) -> list[str]:
+    """Names the Secrets that its pods need and that are not in its namespace."""
+    names = {variable.secret.partition("/")[0] for variable in variables if variable.secret}
+    if platform is not None:
+        names |= {platform.secret_name, platform.files_secret_name}
+    keys = [Key(SECRET, namespace, name) for name in sorted(names) if name]
+    return [key.subject for key in keys if server.get(key) is None]
 
 
 def _said(reported: str, inventory: Inventory) -> str:
