@@ -23,13 +23,25 @@ VARIABLES = {
     "AWS_REGION": ("auto", "operator"),
     "AWS_S3_FORCE_PATH_STYLE": ("true", "operator"),
     "AWS_SECRET_ACCESS_KEY": (f"secret {SECRET}/AWS_SECRET_ACCESS_KEY", "operator"),
-    "BACKUP_NUM_TO_RETAIN": ("5", "default"),
     "BACKUP_SCHEDULE": ("0 2 * * *", "operator"),
     "CLONE_USE_WALG_RESTORE": ("true", "operator"),
     "USE_WALG_BACKUP": ("true", "operator"),
     "USE_WALG_RESTORE": ("true", "operator"),
     "WALG_DISABLE_S3_SSE": ("true", "operator"),
     "WALG_S3_PREFIX": ("s3://postgres-backups/backups/$(SCOPE)/$(PGVERSION)", "operator"),
+    # What Spilo 4.0-p3 and wal-g v3.0.5 do by themselves.
+    "BACKUP_NUM_TO_RETAIN": ("5", "default"),
+    "WALG_BACKUP_COMPRESSION_METHOD": ("lz4", "default"),
+    "WALG_BACKUP_FROM_REPLICA": ("false", "default"),
+    "WALG_COMPRESSION_METHOD": ("lz4", "default"),
+    "WALG_DELTA_MAX_STEPS": ("0", "default"),
+    "WALG_DELTA_ORIGIN": ("LATEST", "default"),
+    "WALG_DISK_RATE_LIMIT": ("unlimited", "default"),
+    "WALG_DOWNLOAD_CONCURRENCY": ("CPUs of the node, at most 10", "default"),
+    "WALG_NETWORK_RATE_LIMIT": ("unlimited", "default"),
+    "WALG_PREVENT_WAL_OVERWRITE": ("false", "default"),
+    "WALG_UPLOAD_CONCURRENCY": ("CPUs of the node, at most 10", "default"),
+    "WALG_UPLOAD_DISK_CONCURRENCY": ("1", "default"),
 }
 
 
@@ -60,7 +72,8 @@ def test_from_manifests_alone(capsys: pytest.CaptureFixture[str], manifests: str
     captured = capsys.readouterr()
     assert captured.err == ""
     assert captured.out.startswith(
-        "Database: orders/db-orders\nBackups:  on, to s3://postgres-backups/backups/db-orders/17\n"
+        "Database:   orders/db-orders\nBackups:    on, to s3://postgres-backups/backups/db-orders/17\n"
+        "Encryption: none by wal-g\n"
     )
     rows = table(captured.out)
     prefix = rows.pop("WALG_S3_PREFIX")
@@ -75,8 +88,11 @@ def test_backups_off(capsys: pytest.CaptureFixture[str], manifests: str) -> None
     assert main(["env", "billing", "-f", manifests]) == 0
     out = capsys.readouterr().out
     assert "Backups:  off\n" in out
-    assert table(out)["WALG_S3_PREFIX"] == ['""', "database"]
-    assert table(out)["USE_WALG_BACKUP"] == ["false", "database"]
+    assert "Encryption" not in out
+    inherited = "s3://postgres-backups/backups/$(SCOPE)/$(PGVERSION)"
+    assert table(out)["WALG_S3_PREFIX"] == ['"" (switched off by the database)', "database", inherited]
+    assert table(out)["USE_WALG_BACKUP"] == ["false", "database", "true"]
+    assert "default" not in out
 
 
 def test_a_narrow_terminal_gets_values_under_each_other(monkeypatch: pytest.MonkeyPatch, manifests: str) -> None:
@@ -85,7 +101,7 @@ def test_a_narrow_terminal_gets_values_under_each_other(monkeypatch: pytest.Monk
     assert main(["env", "orders", "-f", manifests]) == 0
     assert max(map(len, terminal.text.splitlines())) <= 80
     lines = [line.strip() for line in terminal.text.splitlines()]
-    assert any(line.startswith("from s3://postgres-backups/backups/$(SCOPE)") for line in lines)
+    assert any("from s3://postgres-backups/backups/" in line for line in lines)
     assert "RESOLVES TO" not in terminal.text
 
 
@@ -113,13 +129,20 @@ def test_for_programs(capsys: pytest.CaptureFixture[str], manifests: str, output
         "resolved": "s3://postgres-backups/backups/db-orders/17",
         "source": "operator",
         "secret": None,
+        "origin": None,
+        "overrules": None,
+        "switched_off": False,
     }
     assert variables["AWS_ACCESS_KEY_ID"] == {
         "value": None,
         "resolved": None,
         "source": "operator",
         "secret": f"{SECRET}/AWS_ACCESS_KEY_ID",
+        "origin": None,
+        "overrules": None,
+        "switched_off": False,
     }
+    assert data["encryption"] == "none by wal-g"
 
 
 def test_an_unknown_name_suggests_the_nearest(capsys: pytest.CaptureFixture[str], manifests: str) -> None:
@@ -136,7 +159,7 @@ def test_one_name_in_two_namespaces(capsys: pytest.CaptureFixture[str], tmp_path
     assert "orders, other" in capsys.readouterr().err
     assert main(["env", "orders", "-f", str(path), "-n", "other"]) == 0
     out = capsys.readouterr().out
-    assert "Database: other/db-orders" in out
+    assert "Database:   other/db-orders" in out
     assert "s3://postgres-backups/other/db-orders/17" in out
 
 
@@ -145,7 +168,7 @@ def test_live_and_as_it_should_be(capsys: pytest.CaptureFixture[str], cluster: F
     assert main(["env", "orders", "-f", manifests, "--live", "--operator", "ns"]) == 0
     captured = capsys.readouterr()
     states = {name: row[-1] for name, row in table(captured.out).items()}
-    assert states == {name: "not set" if name == "BACKUP_NUM_TO_RETAIN" else "same" for name in VARIABLES}
+    assert states == {name: "not set" if source == "default" else "same" for name, (_, source) in VARIABLES.items()}
     assert "No difference" in captured.out
     assert cluster.asked["live_environment"] == {"namespace": "orders", "name": "db-orders"}
     assert cluster.asked["facts"] == {"operator_namespace": "ns"}
@@ -162,6 +185,7 @@ def test_live_differences_are_pointed_out(
             AWS_SECRET_ACCESS_KEY={"value": SECRET_KEY, "valueFrom": None},
         ),
         {"name": "WALG_UPLOAD_CONCURRENCY", "value": "4"},
+        {"name": "https_proxy", "value": f"http://user:{SECRET_KEY}@proxy.example.com"},
         {"name": "CLONE_AWS_SECRET_ACCESS_KEY", "value": SECRET_KEY},
         {"name": "BACKUP_NUM_TO_RETAIN", "value": "9"},
         {"name": "USE_WALG_BACKUP", "value": "true"},
@@ -169,7 +193,7 @@ def test_live_differences_are_pointed_out(
     ]
     assert main(["env", "orders", "-f", manifests, "--live"]) == 2
     captured = capsys.readouterr()
-    states = {name: row[-1] for name, row in table(captured.out).items() if row[-1] not in ("same",)}
+    states = {name: row[-1] for name, row in table(captured.out).items() if row[-1] not in ("same", "not set")}
     assert states == {
         "AWS_ACCESS_KEY_ID": "different: secret other/id",
         "AWS_REGION": "missing",
@@ -178,9 +202,10 @@ def test_live_differences_are_pointed_out(
         "BACKUP_SCHEDULE": "different: 0 9 * * *",
         "CLONE_AWS_SECRET_ACCESS_KEY": "extra",
         "USE_WALG_BACKUP": "different: true, 2 times",
-        "WALG_UPLOAD_CONCURRENCY": "extra",
+        "WALG_UPLOAD_CONCURRENCY": "different: 4",
+        "https_proxy": "extra",
     }
-    assert "8 differences" in captured.out
+    assert "9 differences" in captured.out
     assert "resync period" in captured.err
     assert SECRET_KEY not in captured.out + captured.err
     assert main(["env", "orders", "-f", manifests, "--live", "-o", "json"]) == 2
@@ -203,7 +228,8 @@ def test_an_empty_value_reads_as_absent(
     ]
     del next(entry for entry in cluster.live if entry["name"] == "WALG_S3_PREFIX")["value"]
     assert main(["env", "billing", "-f", manifests, "--live"]) == 0
-    assert table(capsys.readouterr().out)["WALG_S3_PREFIX"] == ['""', "database", "same"]
+    row = table(capsys.readouterr().out)["WALG_S3_PREFIX"]
+    assert row == ['"" (switched off by the database)', "database", row[2], "same"]
 
 
 def test_no_statefulset_yet(capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifests: str) -> None:
@@ -241,8 +267,13 @@ def test_from_the_cluster_alone(capsys: pytest.CaptureFixture[str], alone: FakeC
     assert main(["env", "orders", "--live"]) == 0
     captured = capsys.readouterr()
     rows = table(captured.out)
-    assert rows["BACKUP_SCHEDULE"] == ["0 4 * * *", "database", "same"]
-    assert rows["AWS_SECRET_ACCESS_KEY"] == ["<hidden>", "database", "same"]
+    assert rows["BACKUP_SCHEDULE"] == ["0 4 * * *", "database", "0 2 * * *", "same"]
+    assert rows["AWS_SECRET_ACCESS_KEY"] == [
+        "<hidden>",
+        "database",
+        f"secret {SECRET}/AWS_SECRET_ACCESS_KEY",
+        "same",
+    ]
     assert rows["WALG_S3_PREFIX"][1:] == ["s3://postgres-backups/backups/db-orders/16", "operator", "same"]
     assert "PGTZ" not in rows
     # As with manifests.
@@ -255,7 +286,7 @@ def test_databases_of_others_by_the_name_of_their_resource(
 ) -> None:
     alone.live = []
     assert main(["env", "acid-minimal", "--live"]) == 2
-    assert "Database: theirs/acid-minimal" in capsys.readouterr().out
+    assert "Database:   theirs/acid-minimal" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -278,7 +309,7 @@ def test_not_one_in_the_cluster(
 def test_one_of_two_in_the_cluster(capsys: pytest.CaptureFixture[str], alone: FakeCluster) -> None:
     alone.live = []
     assert main(["env", "twice", "--live", "-n", "b"]) == 2
-    assert "Database: b/db-twice" in capsys.readouterr().out
+    assert "Database:   b/db-twice" in capsys.readouterr().out
     assert alone.asked["live_environment"] == {"namespace": "b", "name": "db-twice"}
 
 

@@ -183,7 +183,7 @@ def test_env_in_the_cluster(command: Command, installed: str) -> None:
     for arguments in (["-f", path, "-f", installed], ["-f", path], []):
         done = command.run("env", "shown", "--live", *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert "Backups:  on, to s3://postgres-backups/backups/db-shown/17" in done.stdout
+        assert "on, to s3://postgres-backups/backups/db-shown/17" in done.stdout
         assert "0 4 * * *" in done.stdout
     path = command.file("shown-otherwise.yaml", database("shown", backup='backup_schedule: "0 5 * * *"'))
     done = command.run("env", "shown", "--live", "-f", path)

@@ -92,7 +92,7 @@ def test_a_change_reaches_the_pods_and_the_plan_says_so(installed: Installed, na
     assert [(one.path, one.before, one.after) for one in change.diff] == [
         ("spec.env[name=BACKUP_SCHEDULE].value", None, '"30 4 * * *"')
     ]
-    assert plan.effects == (f"rolling restart of the pods of db-{name}",)
+    assert plan.effects == (f"rolling restart of the pods of db-{name}: BACKUP_SCHEDULE changes",)
     installed.cluster.apply(plan)
     installed.until(lambda: installed.environment(name).get("BACKUP_SCHEDULE") == "30 4 * * *", seconds=60)
 
