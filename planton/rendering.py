@@ -16,14 +16,8 @@ from planton.translate.environment import environment as translate_environment
 from planton.translate.existing import Existing
 from planton.translate.names import namespace_of
 from planton.translate.platform import BackupPlatform
+from planton.translate.secret_values import SecretData
 from planton.types import PostgresKubernetes, Resource
-
-
-class _Data(dict[str, str]):
-    """Data of a Secret that does not print itself, wherever an object lands that somebody took out of a rendering."""
-
-    def __repr__(self) -> str:
-        return f"<{len(self)} hidden>"
 
 
 class Rendering(Sequence[KubernetesObject]):
@@ -56,7 +50,7 @@ class Rendering(Sequence[KubernetesObject]):
             warnings: What is worth saying.
         """
         self._objects = tuple(
-            {**one, "data": _Data(one["data"])} if one.get("kind") == "Secret" and "data" in one else one
+            {**one, "data": SecretData(one["data"])} if one.get("kind") == "Secret" and "data" in one else one
             for one in objects
         )
         self.manifests = manifests

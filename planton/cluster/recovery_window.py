@@ -93,4 +93,4 @@ def _span(schedule: str, intervals: int) -> timedelta:
     if len(times) <= seen:
         return timedelta()
     shortest = min(later - first for first, later in zip(times, times[seen:], strict=False))
-    return shortest * intervals / seen
+    return shortest * (intervals / seen)

@@ -246,7 +246,7 @@ def _replicas(draft: _Draft) -> None:
         if own
         else platform is not None and platform.settings.get("WALG_BACKUP_FROM_REPLICA") == "true"
     )
-    if wanted and draft.message.spec.container.replicas < 2:
+    if wanted and draft.message.spec.container.replicas == 1:
         whose = "" if own else " (the operator's)"
         draft.refuse(
             f"needs at least two replicas{whose}: the primary never makes a base backup then, so that this database "
@@ -323,6 +323,8 @@ def _unused(draft: _Draft, said: bool | None) -> None:
         why = "no operator with backup_config is known here"
     else:
         why = "backups are switched off at the operator"
+    if said is None and draft.config.HasField("storage"):
+        why += ", and enable_backup: true, with which this database would have an archive of its own, is not given"
     for name in _OF_AN_ARCHIVE:
         if draft.config.HasField(name):  # type: ignore[arg-type]
             draft.warn(f"has no effect: {why}. It is not passed on to the database", name)

@@ -117,7 +117,7 @@ def _warn(message: PostgresOperatorKubernetes, platform: BackupPlatform, warning
     path = "spec.backup_config"
     if platform.endpoint.startswith("http://"):
         warnings.append(Problem("is plain HTTP: backups travel in clear", f"{path}.storage.s3_compatible.endpoint"))
-    if platform.files_secret_name and not platform.secret_name and platform.store == "aws_s3":
+    if platform.files_secret_name and config.credentials.HasField("cloud_identity"):
         warnings.append(
             Problem(
                 "is the only authority that wal-g then trusts, for the identity's token service, too: put the public "

@@ -11,7 +11,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 
+from planton.translate.policy import POLICY_VARIABLES
 from planton.translate.secret_values import Credentials
+from planton.translate.store import STORE_VARIABLES
 
 PLATFORM_ANNOTATION = "planton.ai/backup-platform"
 """Annotation of the backup ConfigMap that holds the platform without its secrets, as JSON."""
@@ -130,7 +132,7 @@ class BackupPlatform:
             known = {item.name: item.type for item in fields(cls) if item.name not in _NOT_WRITTEN}
             given = {key: facts[key] for key in known if key in facts}
             for name in ("secret_keys", "file_names"):
-                if name in given:
+                if isinstance(given.get(name), list):
                     given[name] = tuple(given[name])
             if not all(_is_form(value, str(known[key])) for key, value in given.items()):
                 raise ValueError
@@ -140,12 +142,15 @@ class BackupPlatform:
                 raise ValueError
             if not all(_SOURCE.fullmatch(place) for place in given.get("sources", {}).values()):
                 raise ValueError
+            # A name that is none of these, such as that of a prefix, would shine through where backups are off.
+            given["settings"] = {name: value for name, value in given.get("settings", {}).items() if name in _SETTINGS}
             return cls(**given, credentials=credentials)
         except (TypeError, AttributeError, KeyError, ValueError, RecursionError):
             # No cause: the text is not ours then, and may hold anything.
             raise ValueError(f"the annotation {PLATFORM_ANNOTATION} does not hold a backup platform") from None
 
 
+_SETTINGS = STORE_VARIABLES | POLICY_VARIABLES
 # Whoever may write a ConfigMap may write anything here, and names end up in paths of requests.
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
 _SOURCE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?/[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/[-._A-Za-z0-9]{1,253}")

@@ -95,7 +95,11 @@ def test_help(capsys: pytest.CaptureFixture[str], verb: str) -> None:
 def test_every_verb_is_one_file_and_every_file_a_verb() -> None:
     import planton.cli
 
-    names = {path.stem.replace("_", "-") for path in Path(planton.cli.__file__).parent.glob("*.py") if not path.stem.startswith("_")}
+    names = {
+        path.stem.replace("_", "-")
+        for path in Path(planton.cli.__file__).parent.glob("*.py")
+        if not path.stem.startswith("_")
+    }
     assert names == set(VERBS)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from textwrap import indent
 from typing import Any
 
@@ -185,17 +185,15 @@ class Pod:
     environment: dict[str, str]
     files: dict[str, str]
 
-    def client(
-        self, where: World, spilo: Spilo = "4.0", *, files: Mapping[str, str] | None = None, **changes: str | None
-    ) -> StoreClient:
-        """Makes a client of exactly this, or with other variables (None takes one away) or files."""
+    def changed(self, changes: Mapping[str, str | None]) -> Pod:
+        """Gives the same with other variables; None takes one away."""
         changed = {name: value for name, value in {**self.environment, **changes}.items() if value is not None}
+        return replace(self, environment=changed)
+
+    def client(self, where: World, spilo: Spilo = "4.0") -> StoreClient:
+        """Makes a client of exactly this."""
         return client_from_environment(
-            changed,
-            files=self.files if files is None else files,
-            spilo=spilo,
-            names=where.names,
-            system_authorities=where.trusted,
+            self.environment, files=self.files, spilo=spilo, names=where.names, system_authorities=where.trusted
         )
 
 

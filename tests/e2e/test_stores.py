@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import indent
 
@@ -137,7 +137,7 @@ def test_the_store_is_reached(seen: Seen, operator: str, own: str, spilo: Spilo)
     client.delete(*names[1:])
     assert client.list() == []
     assert server.keys(bucket) == before
-    proxied = own != INHERITS and KINDS[own].proxied or (own == INHERITS and operator == "walled")
+    proxied = kind != SHORT and KINDS[kind].proxied
     assert (len(seen.where.names.seen) > by_name, len(seen.where.proxy.seen) > by_proxy) == (not proxied, proxied)
     server.check()
 
@@ -185,20 +185,20 @@ def test_other_keys_are_refused(seen: Seen, operator: str, own: str) -> None:
     server = seen.where.servers[server_of(own)]
     pod = seen[operator, own]
     if theirs is not server:
-        wrong = pod.client(
-            seen.where, AWS_ACCESS_KEY_ID=theirs.access_key_id, AWS_SECRET_ACCESS_KEY=theirs.secret_access_key
-        )
-        with pytest.raises(Exception, match="XAdminUserNotFound|InvalidAccessKeyId"):
+        keys = {"AWS_ACCESS_KEY_ID": theirs.access_key_id, "AWS_SECRET_ACCESS_KEY": theirs.secret_access_key}
+        wrong = pod.changed(keys).client(seen.where)
+        with pytest.raises(Exception, match=r"XAdminUserNotFound|InvalidAccessKeyId"):
             wrong.put("wrong", b"")
+    forged = pod.changed({"AWS_SECRET_ACCESS_KEY": server.secret_access_key[::-1]})
     with pytest.raises(Exception, match="SignatureDoesNotMatch"):
-        pod.client(seen.where, AWS_SECRET_ACCESS_KEY=server.secret_access_key[::-1]).put("wrong", b"")
+        forged.client(seen.where).put("wrong", b"")
     assert not [key for key in server.keys(name_of(operator, own)) if key.endswith("wrong")]
 
 
 def refusal(seen: Seen, which: tuple[str, str], **changes: str | None) -> str:
     """Gives why the store is not reached with other variables."""
     with pytest.raises(Exception, match=r"\w") as caught:
-        seen[which].client(seen.where, **changes).put("never", b"")
+        seen[which].changed(changes).client(seen.where).put("never", b"")
     return str(caught.value)
 
 
@@ -234,7 +234,7 @@ def test_the_certificate_has_to_be_mounted(seen: Seen) -> None:
         elsewhere = {("/elsewhere" + one if one == path else one): text for one, text in pod.files.items()}
         for files in ({}, elsewhere):
             with pytest.raises(UnusableError, match="there is no file"):
-                pod.client(seen.where, files=files)
+                replace(pod, files=files).client(seen.where)
     # With the operator's authority in the place of its own, a database's store would not be trusted.
     pod = seen["minio", "virtual"]
     theirs = seen["minio", INHERITS].environment["WALG_S3_CA_CERT_FILE"]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import planton
-from planton.cluster import ApplyResult, PlanOptions, connect
+from planton.cluster import ApplyResult, Plan, PlanOptions, connect
 from sandbox import ApiError, Sandbox
 from sandbox._api import Api
 from sandbox._rollout import Phase, State, status, status_patch
@@ -169,6 +169,10 @@ class City:
         chosen = PlanOptions(**options)
         return self.cluster.apply(planton.loads(text), options=chosen, timeout=timeout, wait=wait)
 
+    def plan(self, text: str) -> Plan:
+        os.environ.update(self.environment)
+        return self.cluster.plan(planton.loads(text))
+
     def run(self, text: str, *, before: int = 0, after: int = 0, **options: Any) -> int:
         """Applies in another process, and kills it at a write; gives the number of writes that were done."""
         file = self.folder / "manifests.yaml"
@@ -186,8 +190,8 @@ class City:
         print(json.dumps(order), file=standard_input, flush=True)
         word, status, count = standard_output.readline().split()
         assert word == "done"
-        assert int(status) == (-9 if before or after else 0)
-        self.kills += bool(before or after)
+        assert int(status) in ((-9, 0) if before or after else (0,))
+        self.kills += int(status) == -9
         return int(count)
 
     def _process(self) -> subprocess.Popen[str]:

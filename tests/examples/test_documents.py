@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 import planton
+from planton.cluster.recovery_window import recovery_window
 from planton.rendering import Rendering, environment
 from planton.translate.environment import SPILO_DEFAULTS
 from planton.translate.existing import Existing
 from planton.translate.platform import BackupPlatform
 from planton.translate.policy import POLICY_VARIABLES
-from planton.translate.recovery_window import recovery_window
 from planton.translate.secret_fields import references_in
 from planton.translate.secret_values import Reference, SecretValues
 from planton.translate.store import STORE_VARIABLES, store_of

@@ -141,6 +141,7 @@ HOSTILE: list[str] = [
     changed(sources="storage/bucket/id"),
     changed(settings={"A": 5}),
     changed(settings=[]),
+    changed(secret_keys="AWS_ACCESS_KEY_ID"),
     changed(service_account_annotations={"a": None}),
     changed(labels="a"),
     changed(secret_keys=[5]),
