@@ -14,7 +14,7 @@ _CREDENTIAL = re.compile(
 )
 # Names of things, not the things: pod_environment_secret, AWS_WEB_IDENTITY_TOKEN_FILE, enable_secrets_deletion.
 _REFERENCE = re.compile(
-    r"(_(file|path|name|template|transform|deletion|generation|key)|^pod_environment_secret|^(enable|delete)_.*)$",
+    r"(_(file|path|name|template|transform|deletion|generation|mount|key)|^pod_environment_secret|^(enable|delete)_.*)$",
     re.IGNORECASE,
 )
 _CREDENTIAL_KEY = re.compile(r"(access|api|account|libsodium|pgp|sas|storage|private|secret)_?key$", re.IGNORECASE)

@@ -27,6 +27,10 @@ class SecondLook(Protocol):
     def copies(self, namespace: str) -> Mapping[str, KubernetesObject]:
         """Renders those Secrets for a namespace, by name."""
 
+    @property
+    def has_generation(self) -> bool:
+        """Whether credentials of the set have ever changed."""
+
     def old_credentials(self) -> Sequence[OldCredentials]:
         """Finds the databases of which something still runs on old credentials."""
 

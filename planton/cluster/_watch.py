@@ -128,6 +128,8 @@ class Watcher(threading.Thread):
                 # Without its definition there is no custom resource, and nothing that could be missed.
                 if error.status != 404:
                     self._on_error(error)
+            except Exception as error:  # A thread that died would be missed by nobody.
+                self._on_error(ClusterError(f"this is a bug in planton: {type(error).__name__}", phase="watch"))
             # Not all at once, after the server was away for everybody.
             self._ended.wait(self._pause * _CHANCE.uniform(0.5, 1.5))
             self._pause = min(self._pause * 2, _LONGEST_PAUSE)

@@ -329,7 +329,8 @@ class Applier:
 
     def _look_for_old_credentials(self, wait: bool) -> None:
         refresh = self._decisions.refresh
-        if refresh is None or not (wait or any(_raises_generation(step) for step in self._decisions.steps)):
+        raised = any(_raises_generation(step) for step in self._decisions.steps)
+        if refresh is None or not (wait or raised or refresh.has_generation):
             return
 
         def look() -> list[Pending]:

@@ -28,7 +28,7 @@ from planton.cluster.environment import read_environment
 from planton.cluster.follow import Follower
 from planton.cluster.generations import read_old_credentials
 from planton.cluster.inventory import read_inventory
-from planton.cluster.mask import Scrubber
+from planton.cluster.mask import scrubber_for
 from planton.cluster.ownership import check_set_id
 from planton.cluster.planning import effects_in, plan_set
 from planton.cluster.references import resolve
@@ -42,8 +42,10 @@ from planton.rendering import render
 from planton.translate.collect import in_force
 from planton.translate.contract import KubernetesObject
 from planton.translate.existing import Existing
+from planton.translate.names import GENERATION_ANNOTATION
 from planton.translate.platform import BackupPlatform
 from planton.translate.secret_fields import secret_places
+from planton.translate.secret_values import Credentials
 from planton.types import PostgresKubernetes, Resource
 
 Progress = Callable[[ProgressEvent], None]
@@ -158,7 +160,16 @@ class Cluster:
             progress=progress,
             warnings=(*rendering.warnings, *admission.operator_warnings(messages, inventory)),
             target_clusters=admission.target_clusters(messages),
-            refresh=Refresh(self._connection, messages, options, rendering.platform, values),
+            refresh=Refresh(
+                self._connection,
+                messages,
+                options,
+                rendering.platform,
+                values,
+                has_generation=any(
+                    GENERATION_ANNOTATION in (one["metadata"].get("annotations") or {}) for one in rendering
+                ),
+            ),
             messages=messages,
         )
 
@@ -305,8 +316,13 @@ class Cluster:
             secrets=secret_places(messages),
         )
         platform, existing = in_force(messages, inventory.platform, inventory.existing)
-        credentials = platform.credentials if platform else None
-        server = server.during("status", Scrubber(credentials.reveal().values() if credentials else ()))
+        # Events are others' words: whatever of these keys they quote is hidden, in its base64 form, too.
+        known = [one.values for one in inventory.existing.secrets.values() if one is not None]
+        known += [one for one in (platform.credentials, platform.files) if one is not None] if platform else []
+        server = server.during(
+            "status",
+            scrubber_for({"kind": "Secret", "data": Credentials(one.reveal()).data()} for one in known),
+        )
         namespace = platform.namespace if platform else ""
         old = read_old_credentials(server, namespace, databases=inventory.databases)
         return results(in_parallel(lambda one: status_of(server, one, inventory, platform, existing, old), messages))

@@ -9,9 +9,11 @@ from typing import Any
 from planton.cluster.changes import FieldChange
 from planton.cluster.mask import HIDDEN, Scrubber, is_hidden
 from planton.translate.contract import KubernetesObject
+from planton.translate.platform import PLATFORM_ANNOTATION
 
 # Fields by which the items of lists are told apart, the first that all items have and that is unique.
 _KEYS = ("name", "containerPort", "port", "mountPath", "key", "ip", "uid")
+_PLATFORM = f'metadata.annotations["{PLATFORM_ANNOTATION}"]'
 _SERVER_METADATA = frozenset({"managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink"})
 
 
@@ -32,7 +34,10 @@ def field_changes(before: KubernetesObject, after: KubernetesObject, scrubber: S
         One for each scalar that differs, in the order of the object.
     """
     kind = str(after.get("kind") or before.get("kind") or "")
-    return tuple(_walk(kind, _visible(before), _visible(after), (), "", (), scrubber))
+    changes = tuple(_walk(kind, _visible(before), _visible(after), (), "", (), scrubber))
+    # It repeats the rest of its ConfigMap, in one long line.
+    shown = tuple(one for one in changes if one.path != _PLATFORM)
+    return shown or changes
 
 
 def removed_keys(paths: Sequence[tuple[str, ...]], scrubber: Scrubber) -> tuple[FieldChange, ...]:

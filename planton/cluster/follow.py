@@ -46,7 +46,8 @@ class Follower:
             clock: Gives the time in seconds.
         """
         self._server = Server(connection, PHASE)
-        self._synchroniser = Synchroniser(connection, operator_namespace, on_change=on_change)
+        self._synchroniser = Synchroniser(connection, operator_namespace, on_change=self._changed)
+        self._tell = on_change
         self._interval = interval
         self._tell_error = on_error
         self._clock = clock
@@ -58,6 +59,7 @@ class Follower:
         self._pause = _FIRST_PAUSE
         self._gone: set[str] = set()
         self._told: set[str] = set()
+        self._skipped: set[str] = set()
         self._watch_told: dict[str, str] = {}
         self._watchers: dict[Key | None, Watcher] = {}
 
@@ -103,6 +105,7 @@ class Follower:
         with self._lock:
             # What has failed is tried with everything else, and not at each event of its databases.
             self._known = set(done.spaces | done.failed_spaces) - self._gone
+        self._skipped &= {change.subject for change in done.changes if change.action == "skipped"}
         wanted = source_secrets(done.state.platform)
         for key in wanted:
             self._watch(key)
@@ -139,6 +142,14 @@ class Follower:
             pause = min(self._pause * _CHANCE.uniform(0.75, 1.25), self._interval)
             self._due = min(self._due, self._clock() + pause)
         self._pause = min(self._pause * 2, self._interval)
+
+    def _changed(self, change: Change) -> None:
+        # A namespace can be going away for days.
+        if change.action == "skipped":
+            if change.subject in self._skipped:
+                return
+            self._skipped.add(change.subject)
+        self._tell(change)
 
     def _watch(self, key: Key | None) -> None:
         """Watches databases (None), or one Secret."""

@@ -19,6 +19,7 @@ from planton.translate.generation import DATABASE_GENERATION, GENERATION
 from planton.translate.names import BACKUP_CONFIGMAP
 
 _NAMES = (GENERATION, DATABASE_GENERATION)
+_WHOSE = {GENERATION: "", DATABASE_GENERATION: "its own "}
 # https://github.com/zalando/postgres-operator/blob/v1.15.1/pkg/util/config/config.go (cluster_labels,
 # cluster_name_label), which planton leaves as they are.
 _PODS = "application=spilo"
@@ -32,7 +33,7 @@ class OldCredentials:
     Attributes:
         namespace: Its namespace.
         name: Name of its custom resource.
-        generation: The generation that it should have, such as `2`, or `2/1` with that of its own credentials.
+        generation: The generation that it should have, such as `2`, or `2, its own 1`.
         template: Whether the operator has not taken it into the StatefulSet yet.
         pods: Names of the pods that were started with an older one.
     """
@@ -125,7 +126,7 @@ def old_credentials(
         )
         behind = template is not None and not _has(told, template.get("spec") or {})
         if old or behind:
-            generation = "/".join(told[name] for name in _NAMES if name in told)
+            generation = ", ".join(f"{_WHOSE[name]}{told[name]}" for name in _NAMES if name in told)
             found.append(OldCredentials(*place, generation, behind, old))
     return tuple(found)
 

@@ -36,6 +36,8 @@ class Refresh:
         options: PlanOptions,
         platform: BackupPlatform | None,
         values: SecretValues,
+        *,
+        has_generation: bool,
     ) -> None:
         """Makes the value; reads nothing yet.
 
@@ -45,7 +47,9 @@ class Refresh:
             options: With which the plan was made.
             platform: The backup platform in force.
             values: What the references of the set lead to.
+            has_generation: Whether credentials of the set, or of its operator, have ever changed.
         """
+        self._has_generation = has_generation
         self._values = values
         self._server = Server(connection, "apply")
         self._messages = messages
@@ -125,6 +129,11 @@ class Refresh:
             raise no_longer_right("", str(error)) from None
         if platform is not None and (missing := admission.missing_secret(platform)):
             raise no_longer_right(missing, "it is not there any more")
+
+    @property
+    def has_generation(self) -> bool:
+        """Whether credentials of the set, or of its operator, have ever changed."""
+        return self._has_generation
 
     def old_credentials(self) -> Sequence[OldCredentials]:
         """Finds the databases of which something still runs on old credentials.

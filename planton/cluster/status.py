@@ -140,12 +140,17 @@ def status_of(
     """
     filled = without_credentials(message)
     if isinstance(filled, PostgresOperatorKubernetes):
-        return _operator(server, filled, inventory)
+        return _operator(server, filled, inventory, old_credentials)
     variables = environment(message, platform, existing) if isinstance(message, PostgresKubernetes) else []
     return _database(server, filled, inventory, platform, variables, old_credentials)
 
 
-def _operator(server: Server, message: PostgresOperatorKubernetes, inventory: Inventory) -> ResourceStatus:
+def _operator(
+    server: Server,
+    message: PostgresOperatorKubernetes,
+    inventory: Inventory,
+    old_credentials: Sequence[OldCredentials],
+) -> ResourceStatus:
     namespace = namespace_of(message)
     subject = f"{message.kind}/{message.metadata.name}"
     key = Key(DEPLOYMENT, namespace, OPERATOR)
@@ -158,6 +163,7 @@ def _operator(server: Server, message: PostgresOperatorKubernetes, inventory: In
         problems.append("it is scaled to 0: nothing looks after the databases")
     if not deployment["spec"].get("replicas", 1):
         problems.append(f"{key.subject} is scaled to zero: nobody looks after the databases")
+    problems += [one.line for one in old_credentials]
     if not inventory.serves_databases:
         problems.append("the CRD postgresqls.acid.zalan.do is not registered yet")
     selector = ",".join(f"{name}={value}" for name, value in OPERATOR_SELECTOR.items())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from planton.cluster._server import Server, in_parallel, results
 from planton.cluster.inventory import generation_in, is_terminating, read_inventory
 from planton.cluster.mask import Scrubber, scrubber_for
 from planton.cluster.operators import operators_in, read_settings
-from planton.cluster.ownership import is_ours
+from planton.cluster.ownership import SET_LABEL, is_ours, labels_of
 from planton.cluster.plan import foreign_object
 from planton.cluster.references import UnresolvedError, secret_value
 from planton.errors import ClusterError, ConflictError, RefusedError
@@ -42,6 +42,7 @@ class SyncState:
         platform: The backup platform with the credentials that every copy shall hold, and their generation.
         own: The operator's own Secrets as they are, by name.
         told: The generation that the pods are told now.
+        set_id: Id of the set that the operator is in, and so its copies; None without one.
         settings: What the operator is told.
         scrubber: Knows every value that was read.
         problems: Why Secrets of others are not followed.
@@ -50,6 +51,7 @@ class SyncState:
     platform: BackupPlatform
     own: Mapping[str, KubernetesObject] = field(repr=False)
     told: int
+    set_id: str | None
     settings: Mapping[str, str] = field(repr=False)
     scrubber: Scrubber
     problems: tuple[ClusterError, ...] = ()
@@ -111,7 +113,15 @@ def read_state(server: Server, namespace: str, *, follow: bool) -> SyncState:
     told = told_generation((config_map.get("data") or {}).get(GENERATION))
     values, problems = _wanted(platform, own, foreign) if follow else (_values(platform, own), [])
     _check_complete(platform, values)
-    return SyncState(_with_values(platform, own, values, told, follow), own, told, settings, scrubber, tuple(problems))
+    return SyncState(
+        _with_values(platform, own, values, told, follow),
+        own,
+        told,
+        labels_of(config_map).get(SET_LABEL),
+        settings,
+        scrubber,
+        tuple(problems),
+    )
 
 
 def _settings(server: Server, namespace: str, deployment: KubernetesObject | None) -> Mapping[str, str]:
@@ -278,15 +288,3 @@ def read_spaces(server: Server) -> tuple[frozenset[str], frozenset[str]]:
 
 def _going(namespaces: Iterable[Mapping[str, Any]]) -> set[str]:
     return {str(one["metadata"]["name"]) for one in namespaces if is_terminating(one)}
-
-
-def joined_text(failures: Sequence[ClusterError]) -> str:
-    """Puts the words of several failures under each other.
-
-    Args:
-        failures: The failures.
-
-    Returns:
-        One text.
-    """
-    return "\n".join(dict.fromkeys(str(one) for one in failures))

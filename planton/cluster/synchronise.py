@@ -24,6 +24,7 @@ from planton.cluster._steps import change_of
 from planton.cluster.changes import Change, ProgressEvent
 from planton.cluster.extract import applied
 from planton.cluster.inventory import generation_in
+from planton.cluster.ownership import with_set
 from planton.cluster.plan import foreign_object
 from planton.cluster.sync_state import NOT_OURS, PHASE, SyncState, find_operator, read_spaces, read_state
 from planton.cluster.sync_write import OutdatedError, passed_over, put, skipped, write_over
@@ -248,12 +249,16 @@ class _Run:
 
     def _write_own(self) -> None:
         """Writes the operator's own Secrets: the generation in one request with the data, and over what was read."""
-        for secret in platform_secrets(self._platform, self._platform.namespace):
+        for secret in self._secrets(self._platform.namespace):
             live = self._state.own.get(secret["metadata"]["name"])
             change = write_over(self._server, secret, live)
             if change is None:
                 raise OutdatedError
             self._made(change)
+
+    def _secrets(self, space: str) -> list[KubernetesObject]:
+        # In the set of the operator, where an apply of it would put them, too.
+        return with_set(platform_secrets(self._platform, space), self._state.set_id)
 
     def _copy_to_all(self) -> None:
         """Copies until there is no namespace left that came meanwhile."""
@@ -296,7 +301,7 @@ class _Run:
     def _copy_to(self, space: str) -> None:
         if space != self._platform.namespace:
             # That with files first: a pod that misses it hangs, while without the other the operator makes no pod.
-            for secret in platform_secrets(self._platform, space):
+            for secret in self._secrets(space):
                 self._made(put(self._server, secret, check=self._check_generation))
         if self._platform.service_account_annotations:
             self._made(put(self._server, service_account(self._platform.service_account_annotations, space)))

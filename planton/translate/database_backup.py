@@ -267,7 +267,7 @@ def _deltas(draft: _Draft) -> None:
     if steps >= retained:
         draft.warn(
             f"({steps}) is not below retention ({retained}), which counts delta backups too: a full backup with all of "
-            "its deltas outlives it",
+            "its deltas outlives it. Retain more, or make fewer deltas",
             "tuning.delta_max_steps" if own_steps else "retention.backups_and_days",
         )
 

@@ -125,13 +125,21 @@ def _warn(message: PostgresOperatorKubernetes, platform: BackupPlatform, warning
                 f"{path}.storage.certificate_authority",
             )
         )
+    if platform.store == "google_cloud_storage":
+        warnings.append(
+            Problem(
+                "retention deletes many objects at once, which the S3 API of this store has not always taken: look "
+                "now and then whether old backups go",
+                f"{path}.storage.google_cloud_storage",
+            )
+        )
     steps = config.tuning.delta_max_steps
     retained = config.retention.backups_and_days or DEFAULT_RETENTION
     if steps >= retained:
         warnings.append(
             Problem(
                 f"is not below retention ({retained}), which counts delta backups too: a full backup with all of its "
-                "deltas outlives it",
+                "deltas outlives it. Retain more, or make fewer deltas",
                 f"{path}.tuning.delta_max_steps",
             )
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 from planton.cluster._resources import CONFIG_MAP, DEPLOYMENT, SECRET, SERVICE_ACCOUNT, Key, ResourceType
 from planton.translate.generation import GENERATION
-from sandbox._api import ApiError
+from sandbox._errors import ApiError
 from tests.cluster.conftest import SETTINGS, Installed
 from tests.cluster.objects import Object
 

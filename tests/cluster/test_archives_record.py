@@ -28,7 +28,7 @@ OFF = "enable_backup: false"
 def record(installed: Installed, name: str) -> list[dict[str, str]]:
     """What is remembered of a database, sorted by prefix."""
     found = installed.harness.server.get(Key(CONFIG_MAP, "postgres-operator", "planton-archives")) or {}
-    facts = [json.loads(text) for text in (found.get("data") or {}).values()]
+    facts = [json.loads(text) for text in (found.get("data") or {}).values() if text.startswith("{")]
     return sorted((one for one in facts if one["name"] == f"db-{name}"), key=lambda one: one["prefix"])
 
 

@@ -6,9 +6,8 @@ import base64
 import contextlib
 import os
 import threading
-import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from planton.cluster.references import resolve
 from planton.errors import ClusterError, ManifestError
 from planton.manifest import Manifests, prepare
 from planton.translate.secret_values import Reference
+from sandbox import ApiError
 from tests.cluster.conftest import Installed
 from tests.cluster.objects import Object
 from tests.manifests import database
@@ -85,7 +85,7 @@ def _directory(file: Path) -> None:
     file.mkdir()
 
 
-BAD_FILES = {
+BAD_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda file: None, "cannot be read: No such file or directory"),
     "directory": (_directory, "cannot be read: Is a directory"),
     "empty": (lambda file: file.write_text(""), "is empty"),
@@ -190,7 +190,7 @@ def test_dump_keeps_references() -> None:
 
 
 def make_secret(installed: Installed, space: str, data: dict[str, bytes], name: str = "bucket") -> None:
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(ApiError):
         installed.api.request("POST", "/api/v1/namespaces", {"metadata": {"name": space}})
     encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
     path = f"/api/v1/namespaces/{space}/secrets"
@@ -295,15 +295,16 @@ def test_a_refusal_that_holds_the_value_is_masked(installed: Installed, name: st
     try:
         installed.api.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
         body = {"metadata": {"name": "probe"}, "data": {"AWS_SECRET_ACCESS_KEY": "cHJvYmU="}}
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            # A policy is in force some time after it is written.
+
+        def refuses() -> bool:
             try:
                 installed.api.request("POST", f"/api/v1/namespaces/{name}/secrets?dryRun=All", body)
-            except Exception as error:
-                assert "not with cHJvYmU=" in str(error)
-                break
-            time.sleep(0.3)
+            except ApiError as error:
+                return "not with cHJvYmU=" in str(error)
+            return False
+
+        # A policy is in force some time after it is written.
+        installed.until(refuses)
         with pytest.raises(ClusterError) as raised:
             installed.apply(text)
         said = refused(raised.value)

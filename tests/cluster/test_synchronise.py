@@ -9,7 +9,7 @@ import pytest
 
 from planton.cluster import ProgressEvent
 from planton.cluster._connection import Connection, Request
-from planton.cluster._resources import CONFIG_MAP
+from planton.cluster._resources import CONFIG_MAP, SECRET
 from planton.cluster.extract import applied
 from planton.cluster.sync_state import read_state
 from planton.cluster.synchronise import Synchroniser
@@ -352,7 +352,19 @@ def test_annotations_reach_the_service_accounts(vault: Vault, name: str) -> None
         assert vault.account(space)["metadata"]["annotations"][ROLE] == "them"
     assert not installed.cluster.synchronise_credentials().changed
     assert not installed.plan(identity).changed
-    installed.apply(operator())
+    installed.apply(operator(), allow_archive_reuse=True)
+
+
+def test_copies_are_in_the_set_of_the_operator(vault: Vault, name: str) -> None:
+    installed = vault.installed
+    installed.apply(operator(), set_id="platform")
+    vault.foreign_database(name)
+    vault.rotate(11)
+    installed.cluster.synchronise_credentials()
+    assert vault.read(SECRET, name, STORAGE)["metadata"]["labels"]["planton.ai/set"] == "platform"
+    assert not installed.plan(operator(), set_id="platform").changed
+    assert not installed.plan(operator()).changed
+    assert not installed.cluster.synchronise_credentials().changed
 
 
 def test_without_backups_there_is_nothing_to_copy(vault: Vault) -> None:

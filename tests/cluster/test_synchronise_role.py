@@ -19,7 +19,8 @@ from planton.cluster.synchronise import Synchroniser
 from planton.errors import ClusterError
 from planton.translate.sync_job import SYNC_JOB, sync_job
 from sandbox import Sandbox
-from sandbox._api import Api, ApiError
+from sandbox._api import Api
+from sandbox._errors import ApiError
 from tests.cluster.conftest import Installed, words
 from tests.cluster.objects import Object
 from tests.cluster.sync import BACKUP, FILES, OPERATOR, STORAGE, VAULT, Vault, keys, operator

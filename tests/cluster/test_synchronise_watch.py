@@ -43,7 +43,8 @@ class Telling:
 
 def heard(*answers: Iterable[bytes] | ApiError) -> tuple[Telling, list[object]]:
     """Lets a watcher run until the answers are over."""
-    telling, told = Telling(*answers), []
+    telling = Telling(*answers)
+    told: list[object] = []
 
     def failed(error: ClusterError) -> None:
         told.append(error.status)
@@ -145,21 +146,25 @@ def vault() -> Iterator[Vault]:
         yield made
 
 
+def comes(vault: Vault, followed: Followed, space: str) -> None:
+    """Makes a database in a new namespace and looks how soon it has what the operator needs."""
+    vault.foreign_database(space)
+    begin = time.monotonic()
+    vault.installed.until(lambda: vault.values(space), seconds=5)
+    assert time.monotonic() - begin < 2.5
+    vault.installed.until(lambda: f"created Secret/{space}/{STORAGE}" in followed.said, seconds=5)
+    assert followed.said[-2:] == [f"created Secret/{space}/{FILES}", f"created Secret/{space}/{STORAGE}"]
+    # The operator's look-up at its first sync found it: it has made the pods' template of it.
+    vault.installed.until(lambda: "AWS_ACCESS_KEY_ID" in vault.template(space))
+
+
 @pytest.mark.cluster
 @pytest.mark.xdist_group("synchronise-watch")
 def test_a_new_namespace_has_its_secrets_before_the_operator_gives_up(vault: Vault, name: str) -> None:
     with following(vault) as followed:
         assert followed.said == []
         for number in range(3):
-            space = f"{name}{number}"
-            vault.foreign_database(space)
-            begin = time.monotonic()
-            vault.installed.until(lambda space=space: vault.values(space), seconds=5)
-            assert time.monotonic() - begin < 2.5
-            vault.installed.until(lambda space=space: f"created Secret/{space}/{STORAGE}" in followed.said, seconds=5)
-            assert followed.said[-2:] == [f"created Secret/{space}/{FILES}", f"created Secret/{space}/{STORAGE}"]
-            # The operator's look-up at its first sync found it: it has made the pods' template of it.
-            vault.installed.until(lambda space=space: "AWS_ACCESS_KEY_ID" in vault.template(space))
+            comes(vault, followed, f"{name}{number}")
     assert followed.errors == []
 
 
@@ -184,6 +189,27 @@ def test_rotated_keys_are_followed_until_the_operator_has_them(vault: Vault, nam
 
 @pytest.mark.cluster
 @pytest.mark.xdist_group("synchronise-watch")
+def test_an_apply_at_the_same_time_is_not_in_the_way(vault: Vault, name: str) -> None:
+    spaces = [f"{name}{number}" for number in range(4)]
+    for space in spaces:
+        vault.foreign_database(space)
+    told = vault.told()
+    with following(vault) as followed:
+        for number in range(11, 15):
+            vault.rotate(number)
+            # Before, while and after the other one is at it.
+            time.sleep((number - 11) * 0.45)
+            vault.installed.apply(vault.installed.operator)
+        vault.installed.until(lambda: vault.copies(14, OPERATOR, *spaces), seconds=10)
+        # Each change of keys was counted once.
+        vault.installed.until(lambda: vault.told() == told + 4, seconds=10)
+        assert {vault.generation(space) for space in (OPERATOR, *spaces)} == {told + 4}
+    assert followed.errors == []
+    vault.drop(*spaces)
+
+
+@pytest.mark.cluster
+@pytest.mark.xdist_group("synchronise-watch")
 def test_what_goes_wrong_is_told_once_and_mended_by_itself(vault: Vault, name: str) -> None:
     vault.foreign_database(name)
     with following(vault) as followed:
@@ -195,6 +221,18 @@ def test_what_goes_wrong_is_told_once_and_mended_by_itself(vault: Vault, name: s
         vault.rotate(4)
         vault.installed.until(lambda: vault.copies(4, OPERATOR, name), seconds=10)
         assert len(followed.errors) == 1
+
+
+@pytest.mark.cluster
+@pytest.mark.xdist_group("synchronise-watch")
+def test_a_namespace_that_is_going_away_is_told_once(vault: Vault, name: str) -> None:
+    vault.foreign_database(name)
+    vault.api.request("DELETE", f"/api/v1/namespaces/{name}")
+    with following(vault, interval=1.0) as followed:
+        vault.installed.until(lambda: f"skipped Namespace/{name}" in followed.said, seconds=5)
+        time.sleep(3)
+        assert followed.said.count(f"skipped Namespace/{name}") == 1
+    vault.drop(name)
 
 
 @pytest.mark.cluster

@@ -1,8 +1,8 @@
 """Applies manifests in processes of their own and kills each right at a write: before it is sent, or once it is done.
 
-Started as `python -m tests.e2e.dying`; takes one JSON object a line: kubeconfig, file, environment, options, kill_before
-and kill_after (the number of a write, 0 for none). Each order is carried out by a fork, so that the imports are paid for
-once; the answer is the line `done <wait status> <number of writes>`.
+Started as `python -m tests.e2e.dying`; takes one JSON object a line: kubeconfig, file, environment, options,
+kill_before and kill_after (the number of a write, 0 for none). Each order is carried out by a fork, so that the imports
+are paid for once; the answer is the line `done <wait status> <number of writes>`.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import secrets
 import string
 from collections.abc import Iterable, Iterator
@@ -11,6 +12,7 @@ from urllib.parse import quote
 
 _LETTERS = string.ascii_letters + string.digits
 _HALF = 10
+_WORD = re.compile(r"[A-Za-z0-9+/=]{8,}")
 
 
 def _inner(content: bytes) -> Iterator[str]:
@@ -86,7 +88,9 @@ class Hunter:
         Returns:
             Which there are, and in which form.
         """
-        whole = "\n".join(texts)
+        # Logs say the same words again and again; no form has other letters, or is shorter.
+        words = {word for text in texts for word in _WORD.findall(text)}
+        whole = "\n".join(words)
         return {label for form, label in self._forms.items() if form in whole}
 
     def _core(self, label: str) -> str:
@@ -102,6 +106,7 @@ class Hunter:
         return value
 
     def _remember(self, label: str, name: str, text: str) -> None:
+        assert _WORD.fullmatch(text)
         self._forms[text] = f"{label} ({name})"
 
 

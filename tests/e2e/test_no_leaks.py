@@ -11,6 +11,7 @@ import copy
 import dataclasses
 import json
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -114,9 +115,9 @@ def _refused(world: World) -> None:
         ("copy that the server refuses", lambda: world.cluster.apply(late)),
     ):
         error = world.failure(what, planton.PlantonError, work)
-        # It did quote, and more than one.
-        assert "quoted" in str(error)
-        assert str(error).count(HIDDEN) > 1
+        # It did quote them.
+        assert "quoted " in str(error)
+        assert HIDDEN in str(error)
     for verb in ("plan", "apply"):
         world.command(f"{verb} that is refused", 1, verb, "-f", str(path), "--allow-encryption-change")
     world.api.request("delete", f"{BINDINGS}/quoting")
@@ -182,10 +183,7 @@ def _events(world: World) -> None:
 
 POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
 BINDINGS = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
-QUOTING = (
-    "'quoted ' + object.data.map(k, k + ' ' + base64.encode(object.data[k])"
-    " + (k.endsWith('.crt') ? '' : ' ' + string(object.data[k]))).join(' ')"
-)
+QUOTING = "'quoted ' + object.data.map(key, key + ' ' + string(object.data[key])).join(' ')"
 
 
 def _quoting_policy(api: Api, namespaces: tuple[str, ...]) -> None:
@@ -246,10 +244,10 @@ def _bad_manifests(world: World) -> None:
     backups.append(minio % ("https://minio", f"certificate_authority: {{value: {pem}}}"))
     backups.append(minio % (f"https://user:{plain}@minio", ""))
     backups.append(minio % ("https://minio", f"proxy: {{url: http://user:{plain}@proxy}}"))
-    manifests = [database("bad", backup=one) for one in backups]
+    manifests = [operator() + database("bad", backup=one) for one in backups]
     settings = (f"logical_backup_s3_secret_access_key: {text}", f"{plain}: x", f"aws_endpoint: {text}")
     manifests += [operator(spec=f"operator_settings: {{{one}}}") for one in settings]
-    manifests += [operator(backup=one) for one in backups[:12]]
+    manifests += [operator(backup=one) for one in backups]
     for number, manifest in enumerate(manifests):
         check = lambda manifest=manifest: planton.validate(planton.loads(manifest))  # noqa: E731
         world.failure(f"bad manifest {number}", planton.ManifestError, check)
@@ -317,7 +315,7 @@ def test_only_data_of_secrets_has_credentials(world: World) -> None:
     assert elsewhere == {}
     expected = {("postgres-operator", STORAGE), ("postgres-operator", FILES), (VAULT, "vault")}
     expected |= {(name, secret) for name in ALL for secret in (STORAGE, FILES)}
-    expected |= {(name, f"db-{name}-{what}") for name in DATABASES for what in ("backup-credentials", "backup-files")}
+    expected |= {(name, f"db-{name}-{what}") for name in DATABASES for what in ("backup-credentials", "store-ca")}
     assert holders == expected
     assert {item["kind"] for item in world.objects} >= {"Event", "StatefulSet", "postgresql", "ConfigMap", "Deployment"}
     assert any(item["metadata"].get("managedFields") for item in world.objects)
@@ -338,9 +336,10 @@ def test_files_are_never_anywhere_else(world: World) -> None:
     assert world.hunter.find(log) == set()
     assert "\ncontent " in log
     written = {line.split(" ", 1)[1] for line in log.splitlines() if line.startswith("write ")}
-    own = str(world.folder / "temporary" / "planton-client-")
+    # tempfile tries a folder out with a file of five letters: https://github.com/python/cpython, Lib/tempfile.py.
+    own = re.compile(rf"{re.escape(str(world.folder / 'temporary'))}/(planton-client-.*|[a-z0-9_]{{8}})|{os.devnull}")
     assert written
-    assert {path for path in written if not path.startswith(own) and path != os.devnull} == set()
+    assert {path for path in written if not own.fullmatch(path)} == set()
     assert not [line for line in log.splitlines() if line.startswith("process ")]
     for name in ("temporary", "work"):
         assert list((world.folder / name).iterdir()) == []

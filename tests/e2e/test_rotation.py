@@ -140,13 +140,14 @@ def test_thirty_databases(city: City) -> None:
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[City, Recording, str]]:
-    """Seven databases in six namespaces, three of them others', and no operator to wait for."""
+    """Eight databases in six namespaces, three of them others', and no operator to wait for."""
     with Sandbox.start() as sandbox, pytest.MonkeyPatch.context() as patch:
         made = City(sandbox, tmp_path_factory.mktemp("town"))
         for name in ("TEST_BUCKET_ID", "TEST_BUCKET_SECRET", "TEST_OWN_ID", "TEST_OWN_SECRET"):
             patch.setenv(name, "")
         text = operator(R2, KEYS) + databases(5, 1)
         recording = install(made, text)
+        made.until(lambda: len(made.environments()) == 8, "StatefulSets")
         with made.stand_in():
             yield made, recording, text
         made.close()
@@ -363,7 +364,7 @@ def test_pods_on_old_keys(rotations: Rotations) -> None:
     city, text = rotations.city, operator(R2, KEYS) + databases(5, 1)
     generation = city.generation()
     place = (PLAIN[0], f"db-{PLAIN[1]}")
-    for namespace, name in [one for one in city.environments()]:
+    for namespace, name in city.environments():
         path = f"/apis/acid.zalan.do/v1/namespaces/{namespace}/postgresqls/{name}/status"
         city.api.request("PATCH", path, {"status": {"PostgresClusterStatus": "Running"}}, content_type=MERGE)
     # The operator is away: its templates are as old as the pods. One is brought up to date by hand.

@@ -205,6 +205,20 @@ class City:
             with self._dying as process:
                 _pipes(process)[0].close()
 
+    def collect_orphans(self) -> None:
+        """Does what a garbage collector does of which a sandbox has none: lets go of StatefulSets that are replaced.
+
+        The operator replaces one whose number of volumes changes, and leaves its pods where they are
+        (postgres-operator v1.15.1, pkg/cluster/resources.go, replaceStatefulSet).
+        """
+        for one in self.get("/apis/apps/v1/statefulsets")["items"]:
+            if "deletionTimestamp" in one["metadata"] and one["metadata"].get("finalizers") == ["orphan"]:
+                namespace, name = place_of(one)
+                path = f"/apis/apps/v1/namespaces/{namespace}/statefulsets/{name}"
+                body = {"metadata": {"finalizers": None}}
+                with contextlib.suppress(ApiError):
+                    self.api.request("PATCH", path, body, content_type="application/merge-patch+json")
+
     # What there is.
 
     def get(self, path: str) -> Object:

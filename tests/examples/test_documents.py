@@ -132,6 +132,17 @@ def test_every_store_is_in_the_index(path: Path) -> None:
     assert encryption.startswith(f"`{store.server_side_encryption}`") == bool(store.server_side_encryption)
 
 
+def test_what_planton_says() -> None:
+    """Texts that the pages show as planton's are in the code, also where a line of it ends in between."""
+    code = "".join(path.read_text() for path in sorted((ROOT / "planton").rglob("*.py")))
+    joined = re.sub(r'"\s*\n\s*f?"', "", code)
+    shown = [
+        text for path in PAGES for text in re.findall(r"^\| `planton \w+`: `([^`]+)`", path.read_text(), re.MULTILINE)
+    ]
+    assert len(shown) > 4
+    assert [text for text in shown if text not in joined] == []
+
+
 def test_recovery_windows() -> None:
     page = (ROOT / "docs" / "retention.md").read_text()
     rows = re.findall(r"^\| `([^`]+)`[^|]*\| (\d+) \| (.*) \|$", page, re.MULTILINE)

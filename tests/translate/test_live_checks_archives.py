@@ -84,7 +84,7 @@ def test_identity_fills_in_what_is_known_and_leaves_the_rest() -> None:
 @pytest.mark.parametrize(
     ("first", "second"),
     [
-        ("https://minio.example.org", "https://minio.example.org:443"),
+        ("https://minio.example.org", "https://minio.example.org"),
         ("https://minio.example.org", "https://backups-b.minio.example.org"),
         ("http://minio.example.org", "https://minio.example.org"),
     ],
