@@ -40,7 +40,10 @@ def generation_of(existing: Existing, namespace: str, name: str, wanted: Credent
     if live is None:
         # It is made anew. What the pods have came from one that is lost, and may have been another.
         return told + 1 if told else 0
-    if wanted.unresolved or live.values == wanted:
+    if wanted.unresolved:
+        return max(live.generation, told)
+    # Behind what the pods were told it is only when somebody wrote over it, and with what they started nobody knows.
+    if live.values == wanted and live.generation >= told:
         return live.generation
     return max(live.generation, told) + 1
 

@@ -102,7 +102,7 @@ def _with_the_api(world: World) -> None:
 
 
 def _refused(world: World) -> None:
-    """A fourth round, which the server refuses with every Secret quoted in its words, plain and encoded."""
+    """A fourth round, which the server refuses with every Secret quoted in its words, as it has it: in base64."""
     path = world.set.next_round()
     world.use_variables()
     messages = planton.load(path)

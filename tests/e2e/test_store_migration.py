@@ -1,4 +1,4 @@
-"""From no backups through one store after the other: thirty databases watched and killed, a few by the real operator."""
+"""From no backups through one store after the other: thirty databases watched and killed, a few with the operator."""
 
 from __future__ import annotations
 

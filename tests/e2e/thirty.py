@@ -78,7 +78,7 @@ def databases(spaces: int, each: int, *, own: str = OWN_KEYS) -> str:
 class Standin(threading.Thread):
     """Says of the operator's Deployment that it is rolled out, as soon as it changes, while no operator runs.
 
-    The real one takes five seconds to restart, and a minute to look at thirty databases: too long for each of many runs.
+    The real one takes five seconds to restart, and a minute to look at thirty databases: too long for many runs.
     """
 
     PATH = f"/apis/apps/v1/namespaces/{OPERATOR}/deployments/{OPERATOR}"

@@ -1,8 +1,8 @@
 """Records what happens to the objects of a cluster, and checks every single state that there was.
 
-All objects stand in one etcd, whose revisions count all writes of all kinds: the resourceVersions of a recording are in
-one order, whatever watch an event came by (https://etcd.io/docs/v3.6/learning/api/#revisions). So the states between any
-two writes can be gone through afterwards, and none is missed.
+All objects stand in one etcd, whose revisions count all writes of all kinds: the resourceVersions of a recording are
+in one order, whatever watch an event came by (https://etcd.io/docs/v3.6/learning/api/#revisions). So the states between
+any two writes can be gone through afterwards, and none is missed.
 """
 
 from __future__ import annotations
