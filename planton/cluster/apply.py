@@ -16,7 +16,6 @@ from planton.cluster.archives import environment
 from planton.cluster.changes import Change, ProgressEvent
 from planton.cluster.compare import foreign_data, is_settled
 from planton.cluster.failure import with_changes
-from planton.cluster.generations import OldCredentials
 from planton.cluster.ingress import close_ingress
 from planton.cluster.mask import scrubber_for
 from planton.cluster.operators import is_operator
@@ -79,8 +78,9 @@ class Applier:
         self._changes: list[Change] = []
         self._written: dict[Key, str] = {}
         self._new_namespaces: set[str] = set()
-        self.old_credentials: tuple[OldCredentials, ...] = ()
-        """Databases of which something still runs on old credentials; looked for after a change of them, or a wait."""
+        self.old_credentials: tuple[str, ...] = ()
+        """A line for each database of which something still runs on old credentials; looked for when they have ever
+        changed, and after a wait."""
 
     def run(self, *, wait: bool) -> list[Change]:
         """Carries out the steps.
@@ -334,13 +334,21 @@ class Applier:
             return
 
         def look() -> list[Pending]:
-            self.old_credentials = tuple(refresh.old_credentials())
-            return [Pending(one.line) for one in self.old_credentials]
+            self.old_credentials = tuple(one.line for one in refresh.old_credentials())
+            return [Pending(line) for line in self.old_credentials]
 
-        if wait:
-            self._deadline.wait_for(look, lambda text: self._progress(ProgressEvent("wait", 0, 0, text)))
-        else:
-            look()
+        try:
+            if wait:
+                self._deadline.wait_for(look, lambda text: self._progress(ProgressEvent("wait", 0, 0, text)))
+            else:
+                look()
+        except ApiError as error:
+            if error.status != 403:
+                raise
+            # All is done but this look: said, and not taken for "there are none".
+            self.old_credentials = (
+                "which pods still run on old credentials cannot be told: no permission to list them",
+            )
 
     def _prune(self) -> None:
         steps = self._decisions.prunes

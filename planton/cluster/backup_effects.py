@@ -16,7 +16,10 @@ from planton.translate.generation import DATABASE_GENERATION, GENERATION
 # So many databases, or variables, are named; of more, how many there are.
 _NAMED = 10
 _GENERATIONS = frozenset({GENERATION, DATABASE_GENERATION})
-_STAYS = "what is in the old place stays there, and restores need it"
+_STAYS = (
+    "what is in the old place stays there, and restores need it; the new place has nothing to restore from until its "
+    "first base backup"
+)
 _SHRINKS = "; it shrinks: what is older goes after the next base backup"
 
 T = TypeVar("T")
@@ -136,8 +139,9 @@ def _encryption_words(same_place: bool, change: tuple[str, str], who: str) -> st
 
 def _window(archives: Archives, key: Key) -> str | None:
     """The recovery window before and after; None where it stays, or where there is none to compare."""
-    if None in archives.moves(key):
-        return None
+    start, end = archives.moves(key)
+    if start is None or start != end:
+        return None  # There is none, or it begins anew in another place.
     before, after = (recovery_window(one) for one in archives.environments(key))
     if before == after:
         return None

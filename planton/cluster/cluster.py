@@ -221,8 +221,8 @@ class Cluster:
         )
         changes = tuple(applier.run(wait=wait))
         filled = tuple(with_outputs(message) for message in decisions.messages)
-        old = tuple(one.line for one in applier.old_credentials)
-        return ApplyResult(self.identity, changes, plan.warnings, effects_in(changes), filled, old)
+        effects = effects_in(changes)
+        return ApplyResult(self.identity, changes, plan.warnings, effects, filled, applier.old_credentials)
 
     def plan_delete(self, manifests: Iterable[Resource], *, options: DeleteOptions) -> Plan:
         """Says what a delete would do. Writes nothing.

@@ -126,7 +126,27 @@ def _database(after: KubernetesObject, before: KubernetesObject | None, archives
         effects.append(f"{name} has {_instances(spec)} instead of {_instances(old)} pods")
     if _grows(spec, old):
         effects.append(f"the volumes of {name} grow, which cannot be undone")
-    return [*effects, *backup_effects(key, archives)]
+    return [*effects, *backup_effects(key, archives), *_left(key, spec, old)]
+
+
+def _left(key: Key, spec: Mapping[str, Any], old: Mapping[str, Any]) -> list[str]:
+    """Says which Secrets a database no longer needs: nothing is deleted without a word."""
+    return [
+        f"Secret {key.namespace}/{name} {_STAYS_BEHIND}"
+        for name in sorted(_own_secrets(old) - _own_secrets(spec))
+        if name
+    ]
+
+
+def _own_secrets(spec: Mapping[str, Any]) -> set[str]:
+    references = [(one.get("valueFrom") or {}).get("secretKeyRef") or {} for one in spec.get("env") or ()]
+    volumes = [(one.get("volumeSource") or {}).get("secret") or {} for one in spec.get("additionalVolumes") or ()]
+    return {str(one.get("name") or "") for one in references} | {str(one.get("secretName") or "") for one in volumes}
+
+
+_STAYS_BEHIND = (
+    "stays, with what it holds; delete it by hand once the pods have restarted and no archive needs its keys"
+)
 
 
 def _variables(key: Key, archives: Archives) -> Sequence[str]:
@@ -150,6 +170,9 @@ def _settings(data: Mapping[str, str], old: Mapping[str, str], archives: Archive
         change = "mounted into them" if data.get(_MOUNTED[0]) else "mounted no more"
         what = f"the certificate of the object store's authority is {change}"
         effects.append(f"rolling restart of the pods of {_all(len(archives.live))}: {what}")
+    for name in ("pod_environment_secret", "additional_secret_mount"):
+        if archives.live and old.get(name) and data.get(name) != old[name]:
+            effects.append(f"Secret {old[name]} in each namespace with a database {_STAYS_BEHIND}")
     image, image_before = data.get("docker_image"), old.get("docker_image")
     count = sum(1 for one in archives.live.values() if not _at(one.get("spec") or {}, "dockerImage"))
     if image != image_before and count:

@@ -113,7 +113,7 @@ def live_problems(
             )
         if _loses_base_backups(live, environment, platform):
             yield Problem(
-                f"would leave the live database {name} without base backups: it has fewer than two instances, and with "
+                f"would leave the live database {name} without base backups: it has one instance, and with "
                 'backup_from_replica the primary never makes one. Set WALG_BACKUP_FROM_REPLICA to "false" in its '
                 "spec.env, or backup_from_replica: false in its manifest, or give it two instances",
                 "spec.backup_config.tuning.backup_from_replica",
@@ -165,7 +165,7 @@ def _loses_base_backups(
     inherits = platform is not None and "WALG_BACKUP_FROM_REPLICA" not in {*live.environment, *live.references}
     wanted = environment.get("WALG_BACKUP_FROM_REPLICA", "").lower() == "true"
     has_archive = bool(archive_address(environment, live.namespace)[0])
-    return inherits and wanted and has_archive and live.instances is not None and live.instances < 2
+    return inherits and wanted and has_archive and live.instances == 1
 
 
 def _has_own_keys(live: ExistingDatabase) -> bool:

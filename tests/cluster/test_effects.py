@@ -129,7 +129,7 @@ def test_an_archive_that_moves() -> None:
     effects = effects_of(cr(OWN), cr(), Archives(ON, ON))
     assert (
         "the archive of db-x moves from s3://b/db-x/16 to s3://b/own: what is in the old place stays there, and "
-        "restores need it"
+        "restores need it; the new place has nothing to restore from until its first base backup"
     ) in effects
     same = {"WALG_S3_PREFIX": "s3://b/db-x/16/"}
     assert not any("moves" in effect for effect in effects_of(cr(same), cr(), Archives(ON, ON)))

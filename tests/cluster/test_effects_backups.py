@@ -102,13 +102,14 @@ def test_keys_of_the_secret_reach_the_environment_too() -> None:
         (
             ON,
             {**ON, "WALG_S3_PREFIX": "s3://b/other"},
-            "the archives of 1 database move (a/db-x): what is in the old place stays there, and restores need it",
+            "the archives of 1 database move (a/db-x): what is in the old place stays there, and restores "
+            "need it; the new place has nothing to restore from until its first base backup",
         ),
         (
             ON,
             {**ON, "AWS_ENDPOINT": "https://store.example.org/"},
             "the archives of 1 database move from Amazon S3 to store.example.org (a/db-x): what is in the old place "
-            "stays there, and restores need it",
+            "stays there, and restores need it; the new place has nothing to restore from until its first base backup",
         ),
     ],
 )
@@ -244,7 +245,9 @@ def test_another_certificate_restarts_nothing_and_its_mount_restarts_all() -> No
         "rolling restart of the pods of all 2 databases: the certificate of the object store's authority is mounted"
     )
     assert effects_of(on, off, made) == (f"{mounted} into them",)
-    assert effects_of(off, on, made) == (f"{mounted} no more",)
+    no_more, stays = effects_of(off, on, made)
+    assert no_more == f"{mounted} no more"
+    assert stays.startswith("Secret postgres-backup-files in each namespace with a database stays, with what it holds")
     assert effects_of(on, off, Archives()) == ()
 
 
@@ -253,3 +256,21 @@ def test_keys_that_drifted_are_not_told_to_the_pods() -> None:
     assert effects_of(new, old) == ("pods in namespace a keep the old keys until they restart",)
     new["metadata"]["annotations"] = {"planton.ai/credentials-generation": "1"}
     assert effects_of(new, old) == ()
+
+
+def test_secrets_that_a_database_no_longer_needs_are_named() -> None:
+    reference = {"name": "AWS_ACCESS_KEY_ID", "valueFrom": {"secretKeyRef": {"name": "db-x-backup-credentials"}}}
+    volume = {"name": "ca", "volumeSource": {"secret": {"secretName": "db-x-store-ca"}}}
+    before = cr()
+    before["spec"] = {**before["spec"], "env": [reference], "additionalVolumes": [volume]}
+    left = [one for one in effects_of(cr(), before, Archives()) if one.startswith("Secret ")]
+    assert [one.split(" ")[1] for one in left] == ["a/db-x-backup-credentials", "a/db-x-store-ca"]
+    assert not any(one.startswith("Secret ") for one in effects_of(before, cr(), Archives()))
+
+
+def test_the_storage_secret_that_an_operator_no_longer_needs_is_named() -> None:
+    keys = config_map("a", "postgres-operator", watched_namespace="*", pod_environment_secret="keys")
+    identity = config_map("a", "postgres-operator", watched_namespace="*", pod_environment_secret="")
+    made = Archives(ON, ON, {KEY: cr()})
+    assert any(one.startswith("Secret keys in each namespace") for one in effects_of(identity, keys, made))
+    assert not any(one.startswith("Secret ") for one in effects_of(keys, keys, made))

@@ -259,9 +259,8 @@ def test_a_clone_by_its_own_section() -> None:
     assert found is None
 
 
-@pytest.mark.parametrize("instances", [0, 1])
-def test_base_backups_from_replicas_that_are_not_there(instances: int) -> None:
-    theirs = ExistingDatabase("foreign", "small", "17", instances=instances)
+def test_base_backups_from_replicas_that_are_not_there() -> None:
+    theirs = ExistingDatabase("foreign", "small", "17", instances=1)
     (problem,) = against(operator(backup="tuning: {backup_from_replica: true}"), theirs)
     assert "would leave the live database foreign/small without base backups" in problem
     assert "spec.backup_config.tuning.backup_from_replica" in problem
@@ -271,6 +270,8 @@ def test_base_backups_from_replicas_that_are_not_there(instances: int) -> None:
     "theirs",
     [
         ExistingDatabase("foreign", "big", "17", instances=2),
+        # It is stopped, and must not be in the way.
+        ExistingDatabase("foreign", "stopped", "17", instances=0),
         ExistingDatabase("foreign", "unknown", "17"),
         ExistingDatabase("foreign", "own", "17", {"WALG_BACKUP_FROM_REPLICA": "false"}, instances=1),
         ExistingDatabase("foreign", "off", "17", {"WALG_S3_PREFIX": "", "USE_WALG_BACKUP": "false"}, instances=1),
