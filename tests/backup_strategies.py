@@ -22,7 +22,7 @@ hosts = st.lists(labels, min_size=1, max_size=3).map(lambda parts: ".".join([*pa
 ports = st.integers(1024, 65535).map(lambda port: f":{port}") | st.just("")
 keys = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=40)
 rates = st.sampled_from(["1Mi", "100Mi", "1.5Gi", "2G", "2048Ki", "1024Gi"])
-CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+CERTIFICATE = certificate()
 
 
 @st.composite

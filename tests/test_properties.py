@@ -66,7 +66,7 @@ def found_for(message: Resource, namespace: str, transform: str) -> dict[Referen
     forms = {
         "certificate_authority": CERTIFICATE,
         "libsodium.key": libsodium,
-        "pgp.key": "-----BEGIN PGP PRIVATE KEY BLOCK-----\nabcd\n",
+        "pgp.key": private_key(),
         "pgp.passphrase": "two words",
         "credentials.access_key_id": "access-key",
         "credentials.secret_access_key": "secret-key",

@@ -51,7 +51,8 @@ class Step:
         removals: Paths of keys that are removed by a second request.
         uid: uid of the live object that is to be deleted.
         resource_version: Its resourceVersion.
-        live: The live object that is to be changed, as the plan saw it; it is changed only as that.
+        live: The live object that is to be changed, as the plan saw it; it is changed only as that. Of a Secret that
+            stays as it is, too.
         is_copy: Whether it is a copy of the storage Secret that the plan did not know to be needed.
     """
 

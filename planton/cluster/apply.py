@@ -23,7 +23,7 @@ from planton.cluster.order import Stage, place
 from planton.cluster.ownership import is_ours, is_pod_account
 from planton.cluster.plan import FOREIGN_NAMESPACE, conflicts_of, foreign_object
 from planton.cluster.safety import refusals
-from planton.cluster.stale import changed, is_as_planned, only_over
+from planton.cluster.stale import changed, credentials_in, is_as_planned, is_source, only_over
 from planton.cluster.wait import (
     AwaitedDatabase,
     Deadline,
@@ -35,7 +35,7 @@ from planton.cluster.wait import (
 from planton.errors import ClusterError, ConflictError
 from planton.translate.contract import KubernetesObject
 from planton.translate.generation import DATABASE_GENERATION, GENERATION
-from planton.translate.names import STORAGE_SECRET
+from planton.translate.names import is_storage_secret
 
 Progress = Callable[[ProgressEvent], None]
 CopySteps = Callable[[], list[Step]]
@@ -119,6 +119,8 @@ class Applier:
                 # The operator looks for the Secret in the namespace of every database, and is told its name next.
                 self._copy_secrets()
                 self._check(step for step in steps if step.stage >= stage)
+            if stage is Stage.CONFIGURATION:
+                self._check_sources({key.namespace for key in operators})
             if stage is Stage.DATABASES:
                 self._check(mine)
             self._write(stage.phase, mine)
@@ -174,6 +176,22 @@ class Applier:
         """Checks the set once more before the point of no return: the cluster may have changed since the plan."""
         if self._decisions.refresh is not None and any(step.desired is not None for step in steps):
             self._decisions.refresh.check()
+
+    def _check_sources(self, spaces: Collection[str]) -> None:
+        """Checks that the operator's own Secrets are as this apply left them, before pods are told of them.
+
+        Whoever follows Secrets of others (`sync-credentials`) goes by the configuration of until now.
+        """
+        steps = self._decisions.steps
+        if not any(step.desired is not None and step.stage >= Stage.CONFIGURATION for step in steps):
+            return
+        for step in steps:
+            if step.key.namespace in spaces and is_source(step.key):
+                expected, live = step.desired or step.live, self._server.get(step.key)
+                if live is None:
+                    raise changed(step.key, ["it is not there any more"])
+                if expected is not None and credentials_in(expected) != credentials_in(live):
+                    raise changed(step.key, ["others have written into it, so that pods are not told of it yet"])
 
     def _with_keys_of_now(self, steps: Sequence[Step]) -> list[Step]:
         """Puts into copies of the storage Secret what its source has now: it may have been rotated since the plan."""
@@ -253,8 +271,9 @@ class Applier:
         looks = 0
         while step.desired is not None:
             desired = only_over(step.desired, step.live)
+            force = self._decisions.options.force_conflicts or is_pod_account(desired)
             try:
-                return step, self._server.apply(step.key, desired, force=self._decisions.options.force_conflicts)[0]
+                return step, self._server.apply(step.key, desired, force=force)[0]
             except ApiError as error:
                 if conflicts := conflicts_of(error, step.key.subject):
                     raise ConflictError(conflicts) from None
@@ -370,7 +389,7 @@ def _source_first(steps: Iterable[Step], operators: Collection[str]) -> list[Ste
     """
     return [
         replace(step, rank=step.rank + 1)
-        if operators and step.key.name == STORAGE_SECRET and step.key.namespace not in operators
+        if operators and is_storage_secret(step.key.name) and step.key.namespace not in operators
         else step
         for step in steps
     ]

@@ -4,14 +4,15 @@ The rule of order. A set may change what databases inherit from the operator and
 the one is written before the other. A custom resource that exists already is written *before* the operator's
 configuration when its new environment is right under the old configuration, too: with an empty WALG_S3_PREFIX
 it always is, and with a prefix and USE_WALG_BACKUP "true" of its own as well. All others are written after the
-operator. So no database passes through an archive that it neither had nor shall have, and none through a prefix
-without USE_WALG_BACKUP "true": with that, Spilo 4.0 archives by wal-e to nowhere, and WAL fills the volume.
+operator. Where the two ways go through different stores, the one counts that goes through none but the first and the
+last. So no database passes through an archive that it neither had nor shall have, and none through a prefix without
+USE_WALG_BACKUP "true": with that, Spilo 4.0 archives by wal-e to nowhere, and WAL fills the volume.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -23,6 +24,7 @@ from planton.translate.backup import environment_of
 from planton.translate.contract import KubernetesObject
 from planton.translate.effective_archive import archive_of, is_broken
 from planton.translate.names import OPERATOR
+from planton.translate.store import STORE_VARIABLES
 
 BROKEN = ArchiveIdentity("", "broken")
 """A prefix without an effective USE_WALG_BACKUP "true"."""
@@ -43,9 +45,12 @@ class Archives:
         namespace: Namespace of the operator; empty without one.
         secret_before: Names of the variables that every database gets from the storage Secret now.
         secret_after: Those that it will get.
+        secret_name_before: Name of that Secret now; empty for none.
+        secret_name_after: Its name then.
         encryption: Databases whose encryption changes -> how wal-g encrypts before and after: `libsodium`, `pgp`, or
             empty; the same where only the key changes.
-        reencrypted: Those of them whose archive stays where it is.
+        reencrypted: Those of them whose archive stays where it is, or that go on in one that they had left.
+        incomparable: Those of them whose old key is not there any more: it may be the same.
     """
 
     before: Environment = field(default_factory=dict)
@@ -58,6 +63,9 @@ class Archives:
     secret_after: frozenset[str] = frozenset()
     encryption: Mapping[Key, tuple[str, str]] = field(default_factory=dict)
     reencrypted: frozenset[Key] = frozenset()
+    incomparable: frozenset[Key] = frozenset()
+    secret_name_before: str = ""
+    secret_name_after: str = ""
 
     def goes_first(self, key: Key) -> bool:
         """Tells whether a custom resource is written before the operator's configuration.
@@ -75,15 +83,21 @@ class Archives:
         old, new = environment(live), environment(desired)
         if old == new or version_of(live) != version_of(desired):
             return False
-        # Without the endpoint: under the old configuration nothing reaches the store yet, and nothing is lost by that.
-        start, end = _prefix(live, old, self.before), _prefix(live, new, self.after)
-        first, last = _prefix(live, new, self.before), _prefix(live, old, self.after)
-        if start == end == first == last:
-            return False
-        wanted = {start, end} - {BROKEN.prefix}
-        if first in wanted:
-            return True
-        return last not in wanted and last == BROKEN.prefix and first != BROKEN.prefix
+        is_own = bool(STORE_VARIABLES & {*old, *new})
+        ways = ((old, self.before), (new, self.after), (new, self.before), (old, self.after))
+        found = [_archive(live, own, inherited) for own, inherited in ways]
+        stores = [
+            _store(archive, {**inherited, **own}) if is_own else ()
+            for archive, (own, inherited) in zip(found, ways, strict=True)
+        ]
+        # The whole address first, with all that is needed to reach a store of its own. Then without the store: under
+        # the old configuration nothing may reach it yet, and nothing is lost by that.
+        for compared in (list(zip(found, stores, strict=True)), found):
+            start, end, first, last = compared
+            wanted = {one for one in (start, end) if one not in (BROKEN, (BROKEN, ()))}
+            if (first in wanted) != (last in wanted):
+                return first in wanted
+        return _goes_first(*(archive.prefix if archive is not None else "" for archive in found))
 
     def moves(self, key: Key) -> tuple[ArchiveIdentity | None, ArchiveIdentity | None]:
         """Gives where a database archives now, and where it will.
@@ -144,6 +158,16 @@ class Archives:
         return tuple(sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name)))
 
 
+def _goes_first(start: str, end: str, first: str, last: str) -> bool:
+    """Judges by prefixes: now, in the end, the new resource under the old configuration, and the other way round."""
+    if start == end == first == last:
+        return False
+    wanted = {start, end} - {BROKEN.prefix}
+    if first in wanted:
+        return True
+    return last not in wanted and last == BROKEN.prefix and first != BROKEN.prefix
+
+
 _IN_SECRET = "<Secret>"
 
 
@@ -194,7 +218,8 @@ def read_archives(
     if settings is None:
         platform = inventory.platform
         inherited = environment_of(platform) if platform else {}
-        names = frozenset(platform.secret_keys if platform and platform.secret_name else ())
+        name = platform.secret_name if platform else ""
+        names = frozenset(platform.secret_keys if platform and name else ())
         return Archives(
             inherited,
             inherited,
@@ -203,6 +228,8 @@ def read_archives(
             namespace=inventory.operator_namespace,
             secret_before=names,
             secret_after=names,
+            secret_name_before=name,
+            secret_name_after=name,
         )
     told, will = (
         told_configmap(live.get(settings), settings.namespace),
@@ -219,18 +246,34 @@ def read_archives(
         desired,
         settings,
         settings.namespace,
-        _secret_names(live.get(settings), live, settings.namespace),
-        _secret_names(wanted[settings], wanted, settings.namespace),
+        _names_in(told_secret(settings, live.get(settings)), lambda key: live.get(key) or server.get(key)),
+        _names_in(told_secret(settings, wanted[settings]), wanted.get),
+        secret_name_before=_name_of(told_secret(settings, live.get(settings))),
+        secret_name_after=_name_of(told_secret(settings, wanted[settings])),
     )
 
 
-def _secret_names(
-    settings: KubernetesObject | None, objects: Mapping[Key, KubernetesObject], namespace: str
-) -> frozenset[str]:
-    """Names of the variables that come from the storage Secret; none of one that is not the set's."""
-    name = str(((settings or {}).get("data") or {}).get("pod_environment_secret") or "")
-    secret = objects.get(Key(SECRET, namespace, name)) if name else None
-    return frozenset((secret or {}).get("data") or {})
+def _names_in(key: Key | None, find: Callable[[Key], KubernetesObject | None]) -> frozenset[str]:
+    """Names of the variables that come from the storage Secret; none of one that is not there."""
+    return frozenset(((find(key) if key is not None else None) or {}).get("data") or {})
+
+
+def _name_of(key: Key | None) -> str:
+    return key.name if key is not None else ""
+
+
+def told_secret(settings: Key, obj: KubernetesObject | None) -> Key | None:
+    """Names the storage Secret of which the operator is told.
+
+    Args:
+        settings: Identity of its configuration.
+        obj: Its configuration; None where there is none.
+
+    Returns:
+        Identity of the Secret in the operator's namespace; None for none.
+    """
+    name = str(((obj or {}).get("data") or {}).get("pod_environment_secret") or "")
+    return Key(SECRET, settings.namespace, name) if name else None
 
 
 def _is_settings(key: Key, obj: KubernetesObject) -> bool:
@@ -264,9 +307,11 @@ def version_of(database: Mapping[str, Any]) -> str:
     return str(((database.get("spec") or {}).get("postgresql") or {}).get("version") or "")
 
 
-def _prefix(database: KubernetesObject, own: Environment, inherited: Environment) -> str:
-    found = _archive(database, own, inherited)
-    return found.prefix if found is not None else ""
+def _store(archive: ArchiveIdentity | None, effective: Environment) -> tuple[tuple[str, str], ...]:
+    """All that says how a store is reached; nothing where there is no archive."""
+    if archive is None or archive == BROKEN:
+        return ()
+    return tuple((name, effective[name]) for name in sorted(STORE_VARIABLES) if effective.get(name))
 
 
 def _working(archive: ArchiveIdentity | None) -> ArchiveIdentity | None:

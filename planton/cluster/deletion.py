@@ -41,11 +41,10 @@ from planton.translate.names import (
     FILES_SECRET,
     KIND_LABEL,
     NAME_LABEL,
-    STORAGE_SECRET,
+    STORAGE_SECRETS,
     cluster_name,
-    credentials_secret,
-    files_secret,
     namespace_of,
+    own_secret_names,
 )
 from planton.translate.policy import ENCRYPTION_KEYS
 from planton.types import PostgresKubernetes, PostgresOperatorKubernetes, Resource
@@ -269,7 +268,7 @@ def _leftover_steps(
             steps.append(_step(key, claim, goes=False, reason=reason))
     for secret in target.passwords:
         steps.append(_kept_or(key_of(secret, SECRET), secret, options.passwords, "holds a password; stays"))
-    for name in (credentials_secret(target.message.metadata.name), files_secret(target.message.metadata.name)):
+    for name in own_secret_names(target.message.metadata.name):
         steps += _own_secret_steps(server, Key(SECRET, target.namespace, name), options)
     steps += _storage_steps(server, target.namespace, inventory, going, options)
     return steps
@@ -284,7 +283,9 @@ def _own_secret_steps(server: Server, key: Key, options: DeleteOptions) -> list[
         return [_step(key, secret, goes=False, reason="stays: it was not made by planton")]
     encrypts = bool(ENCRYPTION_KEYS & set(secret.get("data") or {}))
     what = "holds the key with which its backups are encrypted" if encrypts else "belongs to its backups"
-    return [_kept_or(key, secret, options.storage_secret, f"{what}; stays")]
+    if not options.storage_secret:
+        return [_step(key, secret, goes=False, reason=f"{what}; stays")]
+    return [_step(key, secret, goes=True, reason=f"{what}: nothing reads them without it" if encrypts else "")]
 
 
 def _kept_or(key: Key, obj: KubernetesObject, goes: bool, reason: str) -> Step:
@@ -294,13 +295,9 @@ def _kept_or(key: Key, obj: KubernetesObject, goes: bool, reason: str) -> Step:
 def _storage_steps(
     server: Server, namespace: str, inventory: Inventory, going: set[tuple[str, str]], options: DeleteOptions
 ) -> list[Step]:
-    platform = inventory.platform
-    names = (
-        platform.secret_name if platform and platform.secret_name else STORAGE_SECRET,
-        platform.files_secret_name if platform and platform.files_secret_name else FILES_SECRET,
-    )
     steps = []
-    for name in names:
+    # Those of earlier sets of keys, too: nobody else takes them away.
+    for name in (*STORAGE_SECRETS, FILES_SECRET):
         steps += _copy_steps(server, Key(SECRET, namespace, name), inventory, going, options)
     return steps
 

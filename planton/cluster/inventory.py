@@ -253,8 +253,11 @@ def _own(databases: Iterable[KubernetesObject] | None) -> Iterable[tuple[str, st
     """Namespace and name of the Secrets to which custom resources refer."""
     for database in databases or ():
         for entry in (database.get("spec") or {}).get("env") or ():
-            reference = ((entry.get("valueFrom") or {}).get("secretKeyRef") or {}) if isinstance(entry, Mapping) else {}
-            yield str(database["metadata"]["namespace"]), str(reference.get("name", ""))
+            # Whoever makes a custom resource may write anything here.
+            source = entry.get("valueFrom") if isinstance(entry, Mapping) else None
+            reference = source.get("secretKeyRef") if isinstance(source, Mapping) else None
+            name = reference.get("name") if isinstance(reference, Mapping) else None
+            yield str(database["metadata"]["namespace"]), str(name or "")
 
 
 def _existing_secret(secret: KubernetesObject) -> ExistingSecret:
@@ -280,7 +283,7 @@ def _credentials(secret: KubernetesObject, keys: Sequence[str], server: Server) 
     """Takes the keys that are meant: every key of a copy reaches the pods of that namespace."""
     data = secret.get("data") or {}
     metadata = secret["metadata"]
-    missing = [name for name in keys if not data.get(name)]
+    missing = [name for name in keys if name not in data]
     if missing:
         raise ClusterError(
             f"it has no {', '.join(missing)}",

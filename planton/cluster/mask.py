@@ -92,6 +92,8 @@ _OF_OPERATOR = frozenset(
 # A manifest of planton's gives a proxy without a user; others may have a password in theirs.
 _PROXIES = frozenset({"http_proxy", "https_proxy"})
 
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+
 SHOWN_VARIABLES = (
     frozenset(environment_of(_FULL_PLATFORM))
     | frozenset(SPILO_DEFAULTS)
@@ -167,8 +169,8 @@ def _secret_values(obj: Mapping[str, Any]) -> Iterable[str]:
     for value in (obj.get("stringData") or {}).values():
         if isinstance(value, str):
             yield value
-    for value in (obj.get("data") or {}).values():
-        if not isinstance(value, str):
+    for name, value in (obj.get("data") or {}).items():
+        if not isinstance(value, str) or is_shown_variable(str(name)):
             continue
         yield value
         try:
@@ -196,6 +198,14 @@ _DATA = frozenset({"data", "stringData", "binaryData"})
 _FREE_LISTS = frozenset({"env", "httpHeaders"})
 
 
+def _is_hidden_entry(name: str) -> bool:
+    """Whether the value of an entry of a ConfigMap is hidden: settings are lower case, variables are not."""
+    if looks_like_credential(name):
+        return True
+    is_variable = name != name.lower() or name in _PROXIES
+    return is_variable and _VARIABLE.fullmatch(name) is not None and not is_shown_variable(name)
+
+
 def is_hidden(kind: str, path: tuple[str, ...], entry_names: Collection[str] = ()) -> bool:
     """Tells whether the value at a path of an object must not be shown.
 
@@ -208,7 +218,7 @@ def is_hidden(kind: str, path: tuple[str, ...], entry_names: Collection[str] = (
     Returns:
         True when it must not be shown.
     """
-    if path and path[0] in _DATA and (kind == "Secret" or (len(path) > 1 and looks_like_credential(path[1]))):
+    if path and path[0] in _DATA and (kind == "Secret" or (len(path) > 1 and _is_hidden_entry(path[1]))):
         return True
     if path and path[-1] in _FREE_LISTS:
         return True

@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import Any
 
 from planton.kinds import KINDS
-from planton.translate.names import KIND_LABEL, STORAGE_SECRET
+from planton.translate.names import KIND_LABEL, is_storage_secret
 from planton.types import PostgresKubernetes
 
 
@@ -66,7 +66,7 @@ def place(obj: Mapping[str, Any]) -> tuple[Stage, int]:
         return Stage.DATABASES, 1
     if kind == "ConfigMap" and _is_operator_configuration(obj):
         return stage, 1
-    if kind == "Secret" and (obj.get("metadata") or {}).get("name") == STORAGE_SECRET:
+    if kind == "Secret" and is_storage_secret(str((obj.get("metadata") or {}).get("name"))):
         # Where it is missing, the operator waits before it makes a pod; a pod that misses files hangs.
         return stage, 1
     return stage, rank

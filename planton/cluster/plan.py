@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from planton.cluster._connection import ApiError
 from planton.cluster._resources import NAMESPACE, POSTGRESQL, SECRET, Key, key_of
-from planton.cluster._server import Server, in_parallel, joined
+from planton.cluster._server import Server, in_parallel, joined, results
 from planton.cluster._steps import Step, change_of
 from planton.cluster.archive_record import RecordChange, read_record_change
 from planton.cluster.archives import Archives, read_archives
@@ -17,7 +17,7 @@ from planton.cluster.changes import Change, PlanOptions
 from planton.cluster.compare import foreign_data, is_settled, is_unchanged_but_ownership, is_unchanged_by
 from planton.cluster.diff import field_changes, removed_keys
 from planton.cluster.effects import effects_of
-from planton.cluster.encryption import encryption_refusals, with_encryption
+from planton.cluster.encryption import encryption_refusals, former_secrets, with_encryption
 from planton.cluster.ingress import closed_ingresses
 from planton.cluster.inventory import Inventory, is_terminating
 from planton.cluster.live import read_live
@@ -73,7 +73,7 @@ def plan_objects(
     live = read_live(server, keys, inventory)
     wanted = dict(zip(keys, ordered, strict=True))
     archives = read_archives(server, wanted.items(), live, inventory)
-    archives = with_encryption(archives, wanted, live)
+    archives = with_encryption(archives, wanted, {**live, **_read(server, former_secrets(archives, live))})
     if archives.reencrypted and not options.allow_encryption_change:
         raise RefusedError(encryption_refusals(archives.reencrypted))
     record = read_record_change(server, archives)
@@ -93,6 +93,11 @@ def plan_objects(
     steps = _judge([*in_parallel(decide, list(wanted.items())), *planner.remember(record)])
     steps = [_placed(step, archives) for step in (*steps, *closed_ingresses(server, wanted, inventory))]
     return sorted(steps, key=lambda step: (step.stage, step.rank))
+
+
+def _read(server: Server, keys: Collection[Key]) -> dict[Key, KubernetesObject]:
+    found = zip(keys, results(in_parallel(server.get, list(keys))), strict=True)
+    return {key: obj for key, obj in found if obj is not None}
 
 
 def _placed(step: Step, archives: Archives) -> Step:
@@ -213,8 +218,9 @@ class _Planner:
         return _Outcome(step)
 
     def _existing(self, key: Key, desired: KubernetesObject, live: KubernetesObject) -> _Outcome:
-        force = self.options.force_conflicts
-        if not is_ours(live) and not force and not is_pod_account(desired):
+        # The operator has written the annotations of an account that it has made, from what it was told before.
+        force = self.options.force_conflicts or is_pod_account(desired)
+        if not is_ours(live) and not force:
             return _Outcome(conflicts=[foreign_object(key, live)])
         if refused := refusals(key, desired, live, self.options):
             return _Outcome(refused=refused)
@@ -223,7 +229,7 @@ class _Planner:
             return _Outcome(conflicts=[other_set])
         removals = foreign_data(desired, live)
         if not removals and is_settled(desired, live):
-            return _Outcome(_untouched(key, desired))
+            return _Outcome(_untouched(key, desired, live))
         conflicts: list[FieldConflict] = []
         try:
             answer, _ = self.server.apply(key, desired, dry_run=True)
@@ -235,7 +241,7 @@ class _Planner:
                 return _Outcome(conflicts=conflicts)
             answer, _ = self.server.apply(key, desired, dry_run=True, force=True)
         if not removals and is_unchanged_by(live, answer):
-            return _Outcome(_untouched(key, desired))
+            return _Outcome(_untouched(key, desired, live))
         change = change_of(
             key,
             "configured",
@@ -266,8 +272,10 @@ def _step(obj: KubernetesObject, change: Change, key: Key) -> Step:
     return Step(key, change, stage, rank)
 
 
-def _untouched(key: Key, obj: KubernetesObject) -> Step:
-    return _step(obj, change_of(key, "unchanged"), key)
+def _untouched(key: Key, obj: KubernetesObject, live: KubernetesObject | None = None) -> Step:
+    step = _step(obj, change_of(key, "unchanged"), key)
+    # Before pods are told of a Secret it is looked at once more.
+    return replace(step, live=live) if key.resource is SECRET else step
 
 
 def _terminating(namespace: str) -> str:

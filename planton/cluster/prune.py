@@ -35,6 +35,7 @@ from planton.cluster.ownership import SET_LABEL, is_applied_by_us, labels_of
 from planton.kinds import KINDS
 from planton.translate.contract import KubernetesObject
 from planton.translate.names import BACKUP_CONFIGMAP, KIND_LABEL, NAME_LABEL, cluster_name
+from planton.translate.policy import ENCRYPTION_KEYS
 from planton.types import PostgresOperatorKubernetes
 
 PRUNABLE: tuple[ResourceType, ...] = (
@@ -169,6 +170,8 @@ def _why_secret_kept(key: Key, world: _World) -> str:
     user = secret_user(world.server, key.namespace, key.name)
     if user:
         return f"no longer in the set, left alone: {user} refers to it"
+    if ENCRYPTION_KEYS & set((world.server.get(key) or {}).get("data") or {}):
+        return "no longer in the set, left alone: it holds a key with which backups are encrypted"
     return ""
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
 from planton.cluster._resources import SECRET, Key
 from planton.cluster._server import Server, in_parallel, results
@@ -72,29 +72,41 @@ class _Lookup:
 
     def value(self, reference: Reference) -> str:
         if reference.source == "environment variable":
-            return _variable(reference.name)
+            return _variable(reference)
         if reference.source == "file":
             return _file(reference.name)
         return secret_value(self.secrets.get(reference.name), reference)
 
 
-def _variable(name: str) -> str:
-    value = os.environ.get(name, "")
+def _variable(reference: Reference) -> str:
+    value = os.environ.get(reference.name, "")
     if not value.strip():
-        raise UnresolvedError(f"refers to environment variable {name}, which is not set here, or is empty")
+        raise UnresolvedError(f"refers to {_named(reference)}, which is not set here, or is empty")
     return value
 
 
+def _named(reference: Reference) -> str:
+    hidden = "" if reference.is_showable else " (a name is not shown: it could be a key, which does not belong here)"
+    return f"{reference}{hidden}"
+
+
+def _without_waiting(name: str, flags: int) -> int:
+    return os.open(name, flags | os.O_NONBLOCK | os.O_NOCTTY)
+
+
 def _file(name: str) -> str:
-    path = Path(name)
     try:
-        if path.stat().st_size > _LONGEST:
-            raise UnresolvedError(f"refers to file {name}, which is longer than 64 KiB: not a key or a certificate")
-        with path.open("rb") as stream:
-            # Of a pipe, such as a process substitution, the size is known only afterwards.
+        # A pipe opens only when somebody writes to it, unless one says not to wait. One that nobody has open for
+        # writing is at its end; of a process substitution the shell has opened both sides before.
+        with open(name, "rb", opener=_without_waiting) as stream:
+            os.set_blocking(stream.fileno(), True)
+            # Of a pipe the size is known only afterwards.
+            is_pipe = stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
             content = stream.read(_LONGEST + 1)
     except OSError as error:
         raise UnresolvedError(f"refers to file {name}, which cannot be read: {error.strerror}") from None
+    if is_pipe and not content:
+        raise UnresolvedError(f"refers to file {name}, a pipe, which is empty, or which nobody writes to")
     if len(content) > _LONGEST:
         raise UnresolvedError(f"refers to file {name}, which is longer than 64 KiB: not a key or a certificate")
     return _text(content, f"file {name}")
@@ -114,13 +126,11 @@ def secret_value(secret: Mapping[str, object] | None, reference: Reference) -> s
         UnresolvedError: It is not there, or no text.
     """
     if secret is None:
-        raise UnresolvedError(f"refers to Secret {reference.name}, which is not there")
+        raise UnresolvedError(f"refers to {_named(replace(reference, key=''))}, which is not there")
     data = secret.get("data") or {}
     encoded = data.get(reference.key) if isinstance(data, Mapping) else None
     if not encoded:
-        raise UnresolvedError(
-            f"refers to key {reference.key} of Secret {reference.name}, which has no such key, or an empty one"
-        )
+        raise UnresolvedError(f"refers to {_named(reference)}, which has no such key, or an empty one")
     try:
         content = base64.b64decode(str(encoded), validate=True)
     except (binascii.Error, ValueError):

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from planton.cluster._resources import Key
+from planton.cluster._resources import SECRET, Key
 from planton.errors import ClusterError
 from planton.translate.contract import KubernetesObject
-from planton.translate.names import DELETE_ANNOTATION
+from planton.translate.names import (
+    DELETE_ANNOTATION,
+    FILES_SECRET,
+    GENERATION_ANNOTATION,
+    SOURCES_ANNOTATION,
+    is_storage_secret,
+)
 
 _CHANGED = "it has changed since the plan"
 _AGAIN = "Plan again: run the same command again, and look at what it shows."
@@ -58,6 +64,32 @@ def _substance(obj: KubernetesObject, desired: KubernetesObject) -> KubernetesOb
         }
     kept["metadata"] = (metadata.get("uid"), "deletionTimestamp" in metadata, metadata.get("ownerReferences") or [])
     return kept
+
+
+def is_source(key: Key) -> bool:
+    """Tells whether an object of the operator's namespace is one that is copied to all databases.
+
+    Args:
+        key: Its identity.
+
+    Returns:
+        True for the storage Secret and for that with files.
+    """
+    return key.resource is SECRET and (is_storage_secret(key.name) or key.name == FILES_SECRET)
+
+
+def credentials_in(secret: KubernetesObject) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Gives what of a Secret is credentials: its contents, how often they have changed, and where they come from.
+
+    Args:
+        secret: The Secret, live or wanted.
+
+    Returns:
+        Values to be compared, and never shown.
+    """
+    annotations = secret["metadata"].get("annotations") or {}
+    marks = (GENERATION_ANNOTATION, SOURCES_ANNOTATION)
+    return dict(secret.get("data") or {}), tuple(str(annotations.get(mark, "")) for mark in marks)
 
 
 def changed(key: Key, reasons: Sequence[str] = ()) -> ClusterError:

@@ -184,6 +184,8 @@ def _wanted(
     """Puts what others' Secrets hold now over what the operator's own hold: all of it, or nothing."""
     values = _values(platform, own)
     transform = platform.settings.get("WALG_LIBSODIUM_KEY_TRANSFORM", "")
+    passphrase = "WALG_PGP_KEY_PASSPHRASE"
+    has_passphrase = bool(values.get(passphrase)) or passphrase in platform.sources
     fresh: dict[str, str] = {}
     problems: list[ClusterError] = []
     refused: list[ClusterError] = []
@@ -195,7 +197,7 @@ def _wanted(
         text = ""
         try:
             value = as_stored(name, secret_value(foreign.get(Key(SECRET, namespace, secret)), reference))
-            text = value_problem(name, value, transform)
+            text = value_problem(name, value, transform, has_passphrase=has_passphrase, store=platform.store)
         except UnresolvedError as error:
             problems.append(_problem(namespace, secret, f"{name} {error}"))
             continue

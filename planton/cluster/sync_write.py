@@ -114,7 +114,8 @@ def write_over(
     if live is not None and not removals and is_settled(desired, live):
         return change_of(key, "unchanged")
     try:
-        answer, is_new = server.apply(key, only_over(desired, live))
+        # The operator has written the annotations of an account that it has made, from what it was told before.
+        answer, is_new = server.apply(key, only_over(desired, live), force=is_pod_account(desired))
     except ApiError as error:
         if conflicts := conflicts_of(error, key.subject):
             raise ConflictError(conflicts, remedy=_TAKEN) from None

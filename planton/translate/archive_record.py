@@ -1,11 +1,18 @@
-"""Archives that databases left behind: what is remembered of them, and who may write to one again.
+"""Archives that databases write to or left behind: what is remembered of them, and who may write to one again.
 
 A database that is deleted, moved elsewhere or switched off leaves its archive in the store. One that is made anew under
 its old name would write into it: it has another system identifier and begins again with the same names of WAL segments,
 so that it overwrites WAL that the old backups need; and since wal-g never overwrites a `.history` file, its archiving
 can stop for ever. Nothing in a cluster shows that any more, so it is written down.
 
-The record is one ConfigMap with one key an archive, and no secret in it. (Annotations of the operator's own ConfigMap
+A database that is deleted without planton leaves no word of it: so an archive is written down when a database begins to
+write to it, too. An apply that changes anything at all also writes down the archives of all databases that are alive
+and not in the record yet, or not as they are now; one that changes nothing else leaves the record as it is.
+
+The record is one ConfigMap with one key an archive, and no secret in it: of encryption, the method, and the name and the
+generation of the Secret with the key. It is one object: with some 300 bytes an archive, the most that a ConfigMap holds
+are more than 3,000. When it is full, archives that are only in use are not added any more, and one that would be left
+behind ends the plan. (Annotations of the operator's own ConfigMap
 would go with it when backup_config is taken out of its manifest; those of a Namespace that is not ours are not ours to
 write.) It forgets nothing by itself: whoever empties an archive may take its key out.
 """
@@ -15,7 +22,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from planton.translate.archive import ArchiveIdentity
 from planton.translate.contract import KubernetesObject
@@ -27,18 +34,22 @@ RECORD_CONFIGMAP = "planton-archives"
 DELETED = "deleted"
 MOVED = "moved"
 STOPPED = "stopped"
+TAKEN = "taken"
 _HOW = {
+    TAKEN: "writes to it, or has been deleted since without planton",
     DELETED: "was deleted and left it behind",
     MOVED: "archives somewhere else since, and left it behind",
     STOPPED: "has its backups switched off and left it behind",
 }
+UNKNOWN = "?"
+"""Encryption of an archive that was written down before encryption was."""
 # A ConfigMap holds at most 1 MiB.
 _LARGEST = 900_000
 
 
 @dataclass(frozen=True, slots=True)
 class LeftArchive:
-    """An archive that a database does not write to any more.
+    """An archive that a database writes to, or does not write to any more.
 
     Attributes:
         store: Its store, as an ArchiveIdentity has it.
@@ -46,7 +57,9 @@ class LeftArchive:
         namespace: Namespace of the database.
         name: Name of its custom resource.
         version: Major version of PostgreSQL; empty when it was not known.
-        why: DELETED, MOVED or STOPPED.
+        why: DELETED, MOVED, STOPPED or TAKEN.
+        encryption: How it is encrypted: the method, with the form of the key behind it; empty for not at all.
+        key_in: Name of the Secret with the key, and its generation, as `name/generation`; empty when that says nothing.
     """
 
     store: str
@@ -55,6 +68,8 @@ class LeftArchive:
     name: str
     version: str
     why: str
+    encryption: str = ""
+    key_in: str = ""
 
     @property
     def archive(self) -> ArchiveIdentity:
@@ -86,7 +101,8 @@ def read_record(data: Mapping[str, str]) -> tuple[LeftArchive, ...]:
     for key in sorted(data):
         try:
             facts = json.loads(data[key])
-            left = LeftArchive(**{name: str(facts[name]) for name in LeftArchive.__dataclass_fields__})
+            written = {"encryption": UNKNOWN, "key_in": "", **facts}
+            left = LeftArchive(**{name: str(written[name]) for name in LeftArchive.__dataclass_fields__})
         except (ValueError, TypeError, KeyError, RecursionError):
             continue
         if left.why in _HOW:
@@ -106,6 +122,25 @@ def with_left(data: Mapping[str, str], left: Iterable[LeftArchive]) -> dict[str,
     """
     fresh = {one.key: json.dumps(asdict(one), sort_keys=True, separators=(",", ":")) for one in left}
     return dict(sorted({**data, **fresh}.items()))
+
+
+def elsewhere(record: Iterable[LeftArchive], archive: ArchiveIdentity, namespace: str, name: str) -> list[LeftArchive]:
+    """Finds archives of a database that it cannot go back to, once it has begun to write to another one.
+
+    Args:
+        record: What is remembered.
+        archive: Where it begins to write.
+        namespace: Namespace of the database.
+        name: Name of its custom resource.
+
+    Returns:
+        Each of them, as one that was left for another.
+    """
+    return [
+        replace(one, why=MOVED)
+        for one in record
+        if (one.namespace, one.name) == (namespace, name) and one.archive != archive and one.why != MOVED
+    ]
 
 
 def is_full(data: Mapping[str, str]) -> bool:

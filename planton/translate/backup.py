@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from planton.errors import Problem
@@ -13,7 +14,7 @@ from planton.translate.names import (
     BACKUP_CONFIGMAP,
     FILES_SECRET,
     GENERATION_ANNOTATION,
-    STORAGE_SECRET,
+    SOURCES_ANNOTATION,
     labels_of,
     namespace_of,
     object_metadata,
@@ -21,9 +22,17 @@ from planton.translate.names import (
 from planton.translate.platform import PLATFORM_ANNOTATION, BackupPlatform
 from planton.translate.policy import Encryption, encryption_of, policy_environment
 from planton.translate.secret_checks import value_problem
-from planton.translate.secret_values import Credentials, credentials_from, reference_of
+from planton.translate.secret_fields import secret_name
+from planton.translate.secret_values import Credentials, SecretValues, credentials_from, reference_of
 from planton.translate.service_accounts import identity_annotations
-from planton.translate.store import CLOUDFLARE_R2, Store, further_environment, r2_endpoint, store_of
+from planton.translate.store import (
+    CERTIFICATE_VARIABLE,
+    CLOUDFLARE_R2,
+    Store,
+    further_environment,
+    r2_endpoint,
+    store_of,
+)
 from planton.types import (
     BackupCredentials,
     PostgresOperatorKubernetes,
@@ -118,9 +127,14 @@ def platform_of(message: PostgresOperatorKubernetes, existing: Existing | None =
     namespace = namespace_of(message)
     store = operator_store(config)
     encryption = encryption_of(config.encryption) if config.HasField("encryption") else Encryption("")
-    secrets = {**_given_keys(config), **encryption.keys}
+    keys = _given_keys(config)
+    secrets = {**keys, **encryption.keys}
     files = {CERTIFICATE: store.certificate_authority} if store.certificate_authority is not None else {}
-    credentials = credentials_from(secrets, namespace, existing.values)
+    name = secret_name(message)
+    # No credentials, but of use only together with the keys and with the mount, of which the operator is told at its
+    # start. The ConfigMap is read at every sync.
+    together = {**encryption.environment, **({CERTIFICATE_VARIABLE: f"{FILES_PATH}/{CERTIFICATE}"} if files else {})}
+    credentials = credentials_from(secrets, namespace, existing.values, together)
     return BackupPlatform(
         namespace=namespace,
         operator_version=message.spec.operator_version,
@@ -134,49 +148,72 @@ def platform_of(message: PostgresOperatorKubernetes, existing: Existing | None =
         region=store.region,
         force_path_style=store.force_path_style,
         disable_server_side_encryption=not store.server_side_encryption,
-        secret_name=STORAGE_SECRET if secrets else "",
-        secret_keys=tuple(sorted(secrets)),
+        secret_name=name,
+        secret_keys=credentials.keys(),
         labels=labels_of(message),
         annotations=dict(sorted(message.metadata.annotations.items())),
         store=store.kind,
-        settings={
-            **further_environment(store, f"{FILES_PATH}/{CERTIFICATE}"),
-            **encryption.environment,
-            **policy_environment(config.retention, config.tuning),
-        },
+        settings={**further_environment(store), **policy_environment(config.retention, config.tuning)},
         encryption=encryption.method,
         files_secret_name=FILES_SECRET if files else "",
         file_names=tuple(sorted(files)),
-        sources=_sources({**secrets, **files}, namespace),
+        sources=_sources({**secrets, **files}, namespace, existing.values),
         service_account_annotations=identity_annotations(config.credentials),
         credentials=credentials,
         files=credentials_from(files, namespace, existing.values),
-        generation=generation_of(existing, namespace, STORAGE_SECRET, credentials, existing.generation)
-        if secrets
-        else 0,
+        generation=generation_of(existing, namespace, name, credentials, existing.generation) if name else 0,
     )
 
 
-def _sources(given: Mapping[str, SecretValue], namespace: str) -> dict[str, str]:
-    """Remembers the Secrets of others, so that what changes there can be copied without the manifest."""
-    references = {key: reference_of(value, namespace) for key, value in given.items()}
-    return {key: f"{one.name}/{one.key}" for key, one in references.items() if one is not None and one.key}
+def _sources(given: Mapping[str, SecretValue], namespace: str, found: SecretValues) -> dict[str, str]:
+    """Remembers the Secrets of others, so that what changes there can be copied without the manifest.
+
+    What could be a key in the place of a name is left out, unless there is such a Secret.
+    """
+    references = {key: reference_of(value, namespace) for key, value in given.items() if _is_given(value)}
+    places = {
+        key: f"{one.name}/{one.key}"
+        for key, one in references.items()
+        if one is not None and one.key and (one.is_showable or found.get(one) is not None)
+    }
+    # Of a pair half a new one is worse than the old pair.
+    halves = {key for pair in _PAIRS if not pair & set(references) <= set(places) for key in pair}
+    return {key: place for key, place in places.items() if key not in halves}
 
 
-def secret_problems(credentials: Credentials, transform: str, path: str = "spec.backup_config") -> list[Problem]:
+_PAIRS = (
+    frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}),
+    frozenset({"WALG_PGP_KEY", "WALG_PGP_KEY_PASSPHRASE"}),
+)
+"""Values that go together."""
+
+
+def _is_given(value: SecretValue) -> bool:
+    return value.WhichOneof("source") != "value" or bool(value.value)
+
+
+def secret_problems(
+    credentials: Credentials, transform: str, path: str = "spec.backup_config", *, store: str = ""
+) -> list[Problem]:
     """Checks what is to be written into a Secret.
 
     Args:
         credentials: Its contents.
-        transform: How a key of libsodium is written.
+        transform: How a key of libsodium is written, where the contents do not say it.
         path: Path of the backup_config.
+        store: The store, as its field in `storage` is called; empty when it is not known.
 
     Returns:
         A problem for each value of the wrong form.
     """
     problems = []
+    transform = credentials.reveal().get("WALG_LIBSODIUM_KEY_TRANSFORM", transform)
+    passphrase = "WALG_PGP_KEY_PASSPHRASE"
+    has_passphrase = bool(credentials.reveal().get(passphrase)) or passphrase in credentials.unresolved
     for key, value in credentials.reveal().items():
-        if text := value_problem(key, value, transform):
+        if key not in PATHS or (key == "WALG_PGP_KEY_PASSPHRASE" and not value):
+            continue
+        if text := value_problem(key, value, transform, has_passphrase=has_passphrase, store=store):
             problems.append(Problem(text, f"{path}.{PATHS[key]}"))
     return problems
 
@@ -241,6 +278,18 @@ def backup_configmap(message: PostgresOperatorKubernetes, platform: BackupPlatfo
     }
 
 
+def sources_text(platform: BackupPlatform) -> str:
+    """Writes where contents of the operator's Secrets come from, for SOURCES_ANNOTATION.
+
+    Args:
+        platform: Backup platform.
+
+    Returns:
+        JSON with sorted keys; empty when nothing comes from Secrets of others.
+    """
+    return json.dumps(dict(platform.sources), sort_keys=True, separators=(",", ":")) if platform.sources else ""
+
+
 def _secret(
     platform: BackupPlatform, name: str, namespace: str, contents: Credentials, generation: int
 ) -> KubernetesObject:
@@ -248,6 +297,8 @@ def _secret(
     annotations = dict(platform.annotations)
     if generation:
         annotations[GENERATION_ANNOTATION] = str(generation)
+    if platform.sources and namespace == platform.namespace:
+        annotations[SOURCES_ANNOTATION] = sources_text(platform)
     if annotations:
         metadata["annotations"] = dict(sorted(annotations.items()))
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": contents.data()}
@@ -264,7 +315,7 @@ def storage_secret(platform: BackupPlatform, namespace: str) -> KubernetesObject
         namespace: Where the Secret goes.
 
     Returns:
-        The Secret, the same in every namespace.
+        The Secret; that of the operator's namespace says as well where its contents come from.
 
     Raises:
         ValueError: The platform's credentials were not read, or it has none.

@@ -11,7 +11,6 @@ from planton.translate.ingress import external_service
 from planton.translate.names import (
     GENERATION_ANNOTATION,
     cluster_name,
-    credentials_secret,
     files_secret,
     namespace_of,
     object_metadata,
@@ -129,7 +128,7 @@ def _postgresql(message: PostgresKubernetes, existing: Existing, backup: Databas
         variable: {"name": variable, "value": value} for variable, value in backup.environment.items()
     }
     for variable in backup.references:
-        reference = {"name": credentials_secret(name), "key": variable}
+        reference = {"name": backup.secret_name, "key": variable}
         entries[variable] = {"name": variable, "valueFrom": {"secretKeyRef": reference}}
     if entries:
         spec["env"] = [entries[variable] for variable in sorted(entries)]
@@ -156,7 +155,7 @@ def _own_secrets(message: PostgresKubernetes, backup: DatabaseBackup) -> list[Ku
     if backup.files:
         secrets.append(_secret(message, files_secret(name), backup.files, 0))
     if backup.credentials:
-        secrets.append(_secret(message, credentials_secret(name), backup.credentials, backup.generation))
+        secrets.append(_secret(message, backup.secret_name, backup.credentials, backup.generation))
     return secrets
 
 

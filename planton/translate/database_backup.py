@@ -17,10 +17,12 @@ from planton.translate.archive import bucket_of, full_prefix, platform_prefix
 from planton.translate.backup import CERTIFICATE, access_keys, boolean, secret_problems
 from planton.translate.existing import Existing
 from planton.translate.generation import DATABASE_GENERATION, generation_of, told_generation
-from planton.translate.names import cluster_name, credentials_secret, namespace_of
+from planton.translate.names import cluster_name, namespace_of
 from planton.translate.platform import BackupPlatform
 from planton.translate.policy import DEFAULT_RETENTION, ENCRYPTION_VARIABLES, encryption_of, policy_environment
+from planton.translate.secret_fields import secret_name
 from planton.translate.secret_values import Credentials, credentials_from
+from planton.translate.secret_warnings import secret_warnings
 from planton.translate.store import Store, store_of, whole_environment
 from planton.translate.versions import OperatorVersion
 from planton.types import PostgresKubernetes, PostgresKubernetesBackupConfig, SecretValue
@@ -50,6 +52,7 @@ class DatabaseBackup:
         environment: What its custom resource carries: name -> value, sorted by name.
         prefix: The effective archive with its variables, `s3://<bucket>/<path>`; empty without an archive.
         references: Variables of the custom resource that refer to its own Secret, whose keys have their names.
+        secret_name: Name of that Secret; empty when it has none.
         endpoint: URL of the effective store; empty for Amazon S3 itself, and without an archive.
         credentials: Contents of its own Secret; empty when it has none.
         files: Contents of its own Secret with files; empty when it has none.
@@ -61,6 +64,7 @@ class DatabaseBackup:
     environment: Mapping[str, str]
     prefix: str
     references: tuple[str, ...] = ()
+    secret_name: str = ""
     endpoint: str = ""
     credentials: Credentials = field(default_factory=lambda: Credentials({}))
     files: Credentials = field(default_factory=lambda: Credentials({}))
@@ -131,19 +135,24 @@ def _finished(draft: _Draft, prefix: str, endpoint: str) -> DatabaseBackup:
     credentials = credentials_from(draft.secrets, namespace, draft.existing.values)
     files = credentials_from(draft.files, namespace, draft.existing.values)
     generation = 0
+    own = secret_name(draft.message)
     if credentials:
         live = draft.existing.database(namespace, cluster_name(name))
         told = told_generation(live.environment.get(DATABASE_GENERATION)) if live else 0
-        generation = generation_of(draft.existing, namespace, credentials_secret(name), credentials, told)
+        generation = generation_of(draft.existing, namespace, own, credentials, told)
     if generation:
         draft.environment[DATABASE_GENERATION] = str(generation)
     transform = draft.environment.get("WALG_LIBSODIUM_KEY_TRANSFORM", "")
+    store = draft.config.storage.WhichOneof("store") or (draft.platform.store if draft.platform else "")
+    identity = draft.config.credentials.HasField("cloud_identity")
     for contents in (credentials, files):
-        draft.errors.extend(secret_problems(contents, transform))
+        draft.errors.extend(secret_problems(contents, transform, store=store))
+        draft.warnings.extend(secret_warnings(contents, store, identity=identity))
     return DatabaseBackup(
         environment=dict(sorted(draft.environment.items())),
         prefix=prefix,
         references=credentials.keys(),
+        secret_name=own if credentials else "",
         endpoint=endpoint,
         credentials=credentials,
         files=files,

@@ -11,7 +11,7 @@ from planton.translate.backup import access_keys, environment_of
 from planton.translate.database import backup_of, postgres_version
 from planton.translate.existing import Existing
 from planton.translate.generation import DATABASE_GENERATION, told_generation
-from planton.translate.names import cluster_name, credentials_secret, namespace_of
+from planton.translate.names import cluster_name, namespace_of
 from planton.translate.platform import BackupPlatform
 from planton.translate.policy import DEFAULT_RETENTION, encryption_of
 from planton.translate.secret_values import reference_of
@@ -98,7 +98,7 @@ def environment(
     if told and backup.credentials:
         own.append(written(DATABASE_GENERATION, str(told), "database"))
     origins = _origins(message)
-    secret = credentials_secret(message.metadata.name)
+    secret = backup.secret_name
     own += [
         Variable(name, None, None, "database", f"{secret}/{name}", origins.get(name, "")) for name in backup.references
     ]

@@ -21,11 +21,14 @@ POD_SERVICE_ACCOUNT = "postgres-pod"
 BACKUP_CONFIGMAP = "postgres-pod-backup-config"
 """ConfigMap with the backup environment of every database's pods."""
 STORAGE_SECRET = "r2-postgres-backup-credentials"
-"""Secret with the object store's credentials."""
+"""Secret with the object store's credentials, where nothing but its pair of keys is needed."""
 FILES_SECRET = "postgres-backup-files"
 """Secret whose keys are mounted into the pods as files: the certificate of the store's authority."""
 GENERATION_ANNOTATION = "planton.ai/credentials-generation"
 """Annotation of a Secret with credentials: how often they have changed. Written in one request with them."""
+SOURCES_ANNOTATION = "planton.ai/credential-sources"
+"""Annotation of the operator's own Secrets: the Secrets of others that their contents come from, as JSON. Written in one
+request with the contents; the backup ConfigMap says the same only when an apply is done with all copies."""
 DELETE_ANNOTATION = "delete-clustername"
 """Annotation without which the operator refuses to delete a cluster (its `delete_annotation_name_key`)."""
 SUPERUSER = "postgres"
@@ -66,16 +69,76 @@ def cluster_name(name: str) -> str:
     return f"db-{name}"
 
 
-def credentials_secret(name: str) -> str:
-    """Gives the name of the Secret with a database's own credentials.
+def storage_secret_name(*, keys: bool, encryption: str, certificate: bool) -> str:
+    """Gives the name of the operator's storage Secret. It says which keys it has.
+
+    Another set of keys is another Secret. The operator reads a Secret of which it was told at every sync, but what it
+    is told (the name, and the mount of files) at its start only (postgres-operator v1.15.1, cmd/main.go and
+    pkg/cluster/k8sres.go). So keys neither come to pods before all that belongs to them does, nor go while pods refer
+    to them.
+
+    Args:
+        keys: Whether it has the pair of keys of the store.
+        encryption: How wal-g encrypts: `libsodium`, `pgp` or empty.
+        certificate: Whether the certificate of the store's authority is mounted.
+
+    Returns:
+        The name; empty when there is nothing to hold.
+    """
+    parts = [encryption] * bool(encryption) + ["ca"] * certificate
+    if not keys and not parts:
+        return ""
+    return "-".join([STORAGE_SECRET if keys else "postgres-backup", *parts])
+
+
+def is_storage_secret(name: str) -> bool:
+    """Tells whether a Secret is the operator's storage Secret, or has been.
+
+    Args:
+        name: Its name.
+
+    Returns:
+        True for every name that storage_secret_name gives.
+    """
+    return name in STORAGE_SECRETS
+
+
+_METHODS = ("", "libsodium", "pgp")
+STORAGE_SECRETS = tuple(
+    name
+    for keys in (True, False)
+    for encryption in _METHODS
+    for certificate in (False, True)
+    if (name := storage_secret_name(keys=keys, encryption=encryption, certificate=certificate))
+)
+"""Every name of the storage Secret."""
+
+
+def credentials_secret(name: str, *, keys: bool = True, encryption: str = "") -> str:
+    """Gives the name of the Secret with a database's own credentials. It says which keys it has, as above.
+
+    Args:
+        name: metadata.name of the database.
+        keys: Whether it has a pair of keys of its own.
+        encryption: How wal-g encrypts with a key of its own: `libsodium`, `pgp` or empty.
+
+    Returns:
+        The name.
+    """
+    return "-".join([cluster_name(name), "backup", *["credentials"] * keys, *[encryption] * bool(encryption)])
+
+
+def own_secret_names(name: str) -> tuple[str, ...]:
+    """Gives every name that a Secret of a database's own can have.
 
     Args:
         name: metadata.name of the database.
 
     Returns:
-        The name.
+        Those with credentials, and that with files.
     """
-    return f"{cluster_name(name)}-backup-credentials"
+    pairs = [(keys, method) for keys in (True, False) for method in _METHODS if keys or method]
+    return (*(credentials_secret(name, keys=keys, encryption=method) for keys, method in pairs), files_secret(name))
 
 
 def files_secret(name: str) -> str:

@@ -18,6 +18,7 @@ from planton.translate.operator_roles import operator_roles
 from planton.translate.operator_workload import configuration_checksum, operator_deployment, operator_service
 from planton.translate.platform import BackupPlatform
 from planton.translate.policy import DEFAULT_RETENTION
+from planton.translate.secret_warnings import secret_warnings
 from planton.translate.service_accounts import ROLE_ANNOTATION, service_account
 from planton.translate.versions import OPERATOR_VERSIONS, OperatorVersion
 from planton.types import PostgresOperatorKubernetes
@@ -63,7 +64,7 @@ def translate(message: PostgresOperatorKubernetes, platform: BackupPlatform | No
         for space in sorted({namespace} | spaces):
             objects.extend(platform_secrets(platform, space))
         _check_switches(platform, operator.has_restore_switch, errors, warnings)
-        _check_values(platform, operator, errors)
+        _check_values(platform, operator, errors, warnings)
         _warn(message, platform, warnings)
     objects.append(operator_deployment(message, operator, configuration_checksum(data, environment)))
     return Translation(objects, errors, warnings)
@@ -97,10 +98,14 @@ def _check_switches(
         )
 
 
-def _check_values(platform: BackupPlatform, operator: OperatorVersion, errors: list[Problem]) -> None:
+def _check_values(
+    platform: BackupPlatform, operator: OperatorVersion, errors: list[Problem], warnings: list[Problem]
+) -> None:
+    identity = "AWS_ACCESS_KEY_ID" not in platform.secret_keys
     for contents in (platform.credentials, platform.files):
         if contents is not None:
-            errors.extend(secret_problems(contents, platform.settings.get("WALG_LIBSODIUM_KEY_TRANSFORM", "")))
+            errors.extend(secret_problems(contents, "", store=platform.store))
+            warnings.extend(secret_warnings(contents, platform.store, identity=identity))
     if ROLE_ANNOTATION in platform.service_account_annotations and not operator.has_role_setting:
         errors.append(
             Problem(
@@ -117,14 +122,6 @@ def _warn(message: PostgresOperatorKubernetes, platform: BackupPlatform, warning
     path = "spec.backup_config"
     if platform.endpoint.startswith("http://"):
         warnings.append(Problem("is plain HTTP: backups travel in clear", f"{path}.storage.s3_compatible.endpoint"))
-    if platform.files_secret_name and config.credentials.HasField("cloud_identity"):
-        warnings.append(
-            Problem(
-                "is the only authority that wal-g then trusts, for the identity's token service, too: put the public "
-                "authorities into it as well",
-                f"{path}.storage.certificate_authority",
-            )
-        )
     if platform.store == "google_cloud_storage":
         warnings.append(
             Problem(

@@ -95,10 +95,10 @@ def encryption_of(message: BackupEncryption) -> Encryption:
             {"WALG_LIBSODIUM_KEY": libsodium.key},
         )
     if method == "pgp":
-        keys = {"WALG_PGP_KEY": message.pgp.key}
-        if message.pgp.HasField("passphrase"):
-            keys["WALG_PGP_KEY_PASSPHRASE"] = message.pgp.passphrase
-        return Encryption("pgp", {}, keys)
+        # An empty passphrase is none: the key stands in the Secret in both cases, so that none goes while pods refer
+        # to it.
+        passphrase = message.pgp.passphrase if message.pgp.HasField("passphrase") else SecretValue(value="")
+        return Encryption("pgp", {}, {"WALG_PGP_KEY": message.pgp.key, "WALG_PGP_KEY_PASSPHRASE": passphrase})
     return Encryption("")
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+import ssl
 
 from planton.sensitive import HIDDEN
+from planton.translate import openpgp
 
 _SHORTEST_KEY = 8
 _PRINTABLE = re.compile(r"[!-~]+", re.ASCII)
 _HEX = re.compile(r"[0-9A-Fa-f]{64}", re.ASCII)
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html: ids of temporary keys begin so.
+_TEMPORARY = re.compile(r"ASIA[A-Z0-9]{16}", re.ASCII)
 _CERTIFICATE = "-----BEGIN CERTIFICATE-----"
-_PRIVATE_PGP = "-----BEGIN PGP PRIVATE KEY BLOCK-----"
+_CERTIFICATES = re.compile(rf"{_CERTIFICATE}([^-]*)-----END CERTIFICATE-----")
 # A Secret has at most 1 MiB, and the environment of a process less.
 _LONGEST = 64 * 1024
 
@@ -35,13 +39,15 @@ def as_stored(name: str, value: str) -> str:
     return value + "\n" if name.endswith(".crt") else value
 
 
-def value_problem(name: str, value: str, transform: str = "") -> str:
+def value_problem(name: str, value: str, transform: str = "", *, has_passphrase: bool = False, store: str = "") -> str:
     """Checks a value.
 
     Args:
         name: Key in the Secret, which is the name of a variable or of a file.
         value: The value in the form in which a Secret holds it.
         transform: How a key of libsodium is written: `hex` or `base64`.
+        has_passphrase: Whether a passphrase comes with a key of OpenPGP.
+        store: The store that a key is for, as its field in `storage` is called; empty when it is not known.
 
     Returns:
         What is wrong with it; empty when nothing is.
@@ -49,21 +55,37 @@ def value_problem(name: str, value: str, transform: str = "") -> str:
     if len(value) > _LONGEST:
         return "is longer than 64 KiB"
     if name.endswith(".crt"):
-        if "PRIVATE KEY-----" in value:
-            # It is copied to every namespace with a database.
-            return "holds a private key as well: give the certificate alone"
-        return "" if _CERTIFICATE in value else f"holds no certificate in PEM form ({_CERTIFICATE} …)"
+        return _certificate_problem(value)
     if name == "WALG_PGP_KEY":
-        if _PRIVATE_PGP in value:
-            return ""
-        return (
-            f"holds no private key in ASCII armor ({_PRIVATE_PGP} …): with a public key alone nothing could be restored"
-        )
+        if openpgp.PRIVATE not in value:
+            return (
+                f"holds no private key in ASCII armor ({openpgp.PRIVATE} …): with a public key alone nothing could be "
+                "restored"
+            )
+        return openpgp.key_problem(value, has_passphrase=has_passphrase)
     if name == "WALG_LIBSODIUM_KEY":
         return _libsodium_problem(value, transform)
     if name == "WALG_PGP_KEY_PASSPHRASE":
         return "" if value and "\n" not in value else "must be one line"
+    if name == "AWS_ACCESS_KEY_ID" and store == "aws_s3" and _TEMPORARY.fullmatch(value):
+        return (
+            "is the id of temporary keys (ASIA…): they work with a session token only, which Spilo does not pass on "
+            "to wal-g, and they end within hours. Give keys of an IAM user (AKIA…), or cloud_identity"
+        )
     return key_problem(value)
+
+
+def value_warning(name: str, value: str) -> str:
+    """Looks for what is worth a warning in a value without a problem.
+
+    Args:
+        name: Key in the Secret.
+        value: The value in the form in which a Secret holds it.
+
+    Returns:
+        What to know of it; empty when there is nothing.
+    """
+    return openpgp.key_warning(value) if name == "WALG_PGP_KEY" else ""
 
 
 def key_problem(value: str) -> str:
@@ -84,6 +106,30 @@ def key_problem(value: str) -> str:
     if not _PRINTABLE.fullmatch(value):
         return "must be printable ASCII without white space"
     return ""
+
+
+def _certificate_problem(value: str) -> str:
+    if "PRIVATE KEY-----" in value:
+        # It is copied to every namespace with a database.
+        return "holds a private key as well: give the certificate alone"
+    count = value.count(_CERTIFICATE)
+    blocks = [match[1] for match in _CERTIFICATES.finditer(value)]
+    if not count:
+        return f"holds no certificate in PEM form ({_CERTIFICATE} …)"
+    if len(blocks) != count or not all(map(_is_certificate, blocks)):
+        which = "what" if count == 1 else f"one of {count} blocks, which"
+        return f"cannot be read: {which} stands after {_CERTIFICATE} is no certificate, or is cut off or damaged"
+    return ""
+
+
+def _is_certificate(body: str) -> bool:
+    try:
+        content = base64.b64decode("".join(body.split()), validate=True)
+        # Nothing is read from the system: a context of this kind trusts nobody until it is told to.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=content)
+    except (binascii.Error, ValueError, ssl.SSLError):
+        return False
+    return True
 
 
 def _libsodium_problem(value: str, transform: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from google.protobuf.message import Message
 
-from planton.translate.names import STORAGE_SECRET, credentials_secret, namespace_of
+from planton.translate.names import credentials_secret, namespace_of, storage_secret_name
 from planton.translate.secret_values import Reference, reference_of
 from planton.types import PostgresOperatorKubernetes, Resource, SecretValue
 
@@ -56,12 +56,30 @@ def secret_places(messages: Iterable[Resource]) -> list[tuple[str, str]]:
     Returns:
         Namespace and name of each that the set can have.
     """
-    places = []
-    for message in messages:
-        config = message.spec.backup_config
-        if isinstance(message, PostgresOperatorKubernetes):
-            if message.spec.HasField("backup_config"):
-                places.append((namespace_of(message), STORAGE_SECRET))
-        elif config.HasField("credentials") or config.HasField("encryption"):
-            places.append((namespace_of(message), credentials_secret(message.metadata.name)))
-    return places
+    named = ((namespace_of(message), secret_name(message)) for message in messages)
+    return [(namespace, name) for namespace, name in named if name]
+
+
+def secret_name(message: Resource) -> str:
+    """Names the Secret with credentials that a resource has: of an operator for all databases, of a database its own.
+
+    Args:
+        message: The resource.
+
+    Returns:
+        The name; empty when it has none.
+    """
+    if not message.spec.HasField("backup_config"):
+        return ""
+    config = message.spec.backup_config
+    given = config.HasField("credentials")
+    keys = given and not config.credentials.HasField("cloud_identity")
+    method = config.encryption.WhichOneof("method") if config.HasField("encryption") else None
+    encryption = method if method in ("libsodium", "pgp") else ""
+    if isinstance(message, PostgresOperatorKubernetes):
+        return storage_secret_name(
+            keys=keys or not given,
+            encryption=encryption,
+            certificate=config.storage.HasField("certificate_authority"),
+        )
+    return credentials_secret(message.metadata.name, keys=keys, encryption=encryption) if keys or encryption else ""

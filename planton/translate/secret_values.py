@@ -8,13 +8,17 @@ was not found stays a reference.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
+from planton.sensitive import is_showable
 from planton.translate.secret_checks import as_stored
 from planton.types import SecretValue
+
+_LONG_TOKEN = re.compile(r"(?=[a-z]*[0-9])[a-z0-9]{20}", re.ASCII)
 
 Source: TypeAlias = Literal["environment variable", "file", "Secret"]
 
@@ -33,9 +37,33 @@ class Reference:
     name: str
     key: str = ""
 
+    @property
+    def is_showable(self) -> bool:
+        """Whether no part of it can be a key that was written in the place of a name. A path is always shown."""
+        return self.source == "file" or "…" not in str(self)
+
+    @property
+    def shown_name(self) -> str:
+        """Its name; `…` in the place of what can be a key."""
+        if self.source == "file":
+            return self.name
+        namespace, slash, name = self.name.rpartition("/")
+        # Often has a date or a number in it.
+        return ("…" if _LONG_TOKEN.search(namespace) else namespace) + slash + _shown(name)
+
+    @property
+    def shown_key(self) -> str:
+        """Its key; `…` in the place of what can be a key of another kind."""
+        return _shown(self.key) if self.key else ""
+
     def __str__(self) -> str:
         """Such as `environment variable R2_KEY` or `key id of Secret storage/bucket`."""
-        return f"key {self.key} of Secret {self.name}" if self.key else f"{self.source} {self.name}"
+        name = f"{self.source} {self.shown_name}"
+        return f"key {self.shown_key} of {name}" if self.key else name
+
+
+def _shown(name: str) -> str:
+    return name if is_showable(name) else "…"
 
 
 def reference_of(value: SecretValue, namespace: str) -> Reference | None:
@@ -190,18 +218,24 @@ class Credentials(_Hidden):
         return f"Credentials({', '.join(self.keys())})"
 
 
-def credentials_from(given: Mapping[str, SecretValue], namespace: str, found: SecretValues) -> Credentials:
+def credentials_from(
+    given: Mapping[str, SecretValue],
+    namespace: str,
+    found: SecretValues,
+    further: Mapping[str, str] | None = None,
+) -> Credentials:
     """Puts the contents of a Secret together.
 
     Args:
         given: Key of the Secret -> the value of a manifest.
         namespace: Namespace in which a Secret is meant that names none.
         found: What references lead to, as far as they were looked up.
+        further: What else it holds, which is no credential.
 
     Returns:
         The contents.
     """
-    values: dict[str, str] = {}
+    values: dict[str, str] = dict(further or {})
     references: dict[str, Reference] = {}
     for key, value in given.items():
         reference = reference_of(value, namespace)

@@ -136,17 +136,20 @@ def store_of(storage: BackupStorage) -> Store:
     return store
 
 
-def further_environment(store: Store, certificate_file: str) -> dict[str, str]:
-    """Gives the variables of a store beyond address, region and style.
+CERTIFICATE_VARIABLE = "WALG_S3_CA_CERT_FILE"
+"""Path of the certificate of the store's authority. When the file is missing, every call of wal-g fails."""
+
+
+def further_environment(store: Store) -> dict[str, str]:
+    """Gives the variables of a store beyond address, region and style, and beyond the certificate.
 
     Args:
         store: The store.
-        certificate_file: Path in the pod at which the certificate of its authority is mounted.
 
     Returns:
         Name -> value, without what is not needed.
     """
-    whole = whole_environment(store, certificate_file)
+    whole = whole_environment(store, "")
     base = ("AWS_ENDPOINT", "AWS_REGION", "AWS_S3_FORCE_PATH_STYLE", "WALG_DISABLE_S3_SSE")
     return {name: value for name, value in whole.items() if value and name not in base}
 
@@ -180,7 +183,7 @@ def whole_environment(store: Store, certificate_file: str) -> dict[str, str]:
         "WALG_DISABLE_S3_SSE": "false" if store.server_side_encryption else "true",
         "WALG_S3_SSE": store.server_side_encryption,
         "WALG_S3_SSE_KMS_ID": store.kms_key_id,
-        "WALG_S3_CA_CERT_FILE": certificate_file if store.certificate_authority is not None else "",
+        CERTIFICATE_VARIABLE: certificate_file if store.certificate_authority is not None else "",
         # Lower case: upper case would not reach wal-g but in the base backup at the start of a container.
         "http_proxy": store.proxy if plain else "",
         "https_proxy": "" if plain else store.proxy,

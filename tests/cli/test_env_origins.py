@@ -17,7 +17,7 @@ from tests.cli.fake import FakeCluster
 from tests.cli.support import on_terminal
 from tests.manifests import ACCESS_KEY, SECRET_KEY, database
 
-OPERATOR_SECRET = "r2-postgres-backup-credentials"
+OPERATOR_SECRET = "r2-postgres-backup-credentials-libsodium"
 OWN_SECRET = "db-orders-backup-credentials"
 
 OPERATOR = f"""

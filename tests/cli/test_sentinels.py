@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -40,11 +41,13 @@ def test_nothing_is_printed(name: str, verb: list[str], folder: Path, capsys: py
     captured = capsys.readouterr()
     assert code == 0, captured.err
     assert is_clean(captured.out + captured.err)
+    method = "libsodium" if "libsodium" in name else "pgp"
     if verb[0] == "render":
-        for secret in ("r2-postgres-backup-credentials", "db-orders-backup-credentials"):
-            assert secret in captured.out
+        shared = "r2-postgres-backup-credentials" + ("" if name == "r2" else f"-{method}-ca")
+        for secret in (shared, f"db-orders-backup-credentials-{method}"):
+            assert re.search(f"\\b{secret}\\b(?!-)", captured.out)
     if verb[0] == "env":
-        assert "db-orders-backup-credentials/AWS_SECRET_ACCESS_KEY" in captured.out
+        assert f"db-orders-backup-credentials-{method}/AWS_SECRET_ACCESS_KEY" in captured.out
 
 
 @pytest.mark.parametrize("what", WRONG)

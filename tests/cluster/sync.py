@@ -51,7 +51,7 @@ def keys(number: int) -> tuple[str, str]:
 
 def certificate(number: int) -> str:
     """Makes what looks like a certificate, and is found wherever it stands."""
-    return f"-----BEGIN CERTIFICATE-----\nSENTINELAUTHORITY{number:04d}\n-----END CERTIFICATE-----\n"
+    return keys_for_tests.certificate(f"SENTINELAUTHORITY{number:04d}")
 
 
 class Vault:

@@ -30,7 +30,7 @@ from tests.e2e.watching import GENERATION, MARK, Recording, digest_of
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
-CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIBnobody\n-----END CERTIFICATE-----\n"
+CERTIFICATE = certificate()
 MINIO = "storage:\n  bucket_name: backups\n  s3_compatible: {endpoint: 'https://minio.example.com:9000'}\n"
 MINIO += "  certificate_authority: {file: 'CERTIFICATE'}"
 AWS = "storage: {bucket_name: other-backups, aws_s3: {region: eu-central-1}}"

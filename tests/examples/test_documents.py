@@ -48,9 +48,9 @@ def fitting(path: str, number: int) -> str:
     if path.endswith("libsodium.key"):
         return f"{number:02x}" * 32
     if path.endswith("pgp.key"):
-        return f"-----BEGIN PGP PRIVATE KEY BLOCK-----\n\n{mark}\n-----END PGP PRIVATE KEY BLOCK-----\n"
+        return private_key(mark)
     if path.endswith("certificate_authority"):
-        return f"-----BEGIN CERTIFICATE-----\n{mark}\n-----END CERTIFICATE-----\n"
+        return certificate(mark)
     return mark * 4
 
 

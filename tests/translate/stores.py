@@ -8,11 +8,12 @@ from typing import Any
 
 from planton.translate.existing import Existing
 from planton.translate.secret_values import Reference, SecretValues
+from tests.keys import certificate
 
 Config = dict[str, Any]
 
 VERSIONS = ("1.15.1", "2.0.1")
-CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIBsentinel\n-----END CERTIFICATE-----\n"
+CERTIFICATE = certificate("sentinel")
 DATABASE_CERTIFICATE = CERTIFICATE.replace("sentinel", "database")
 OPERATOR_KEYS = ("OPERATORKEYID01", "operator/secret+01")
 DATABASE_KEYS = ("DATABASEKEYID02", "database/secret+02")

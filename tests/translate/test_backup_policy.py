@@ -16,7 +16,7 @@ from tests.translate import spilo_model
 from tests.translate.stores import EXISTING, OPERATOR_KEYS, VERSIONS, database, operator
 
 HEX, BASE64 = "0123456789abcdef" * 4, base64.b64encode(b"k" * 32).decode()
-PGP = "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQdGBGV\n-----END PGP PRIVATE KEY BLOCK-----\n"
+PGP = private_key()
 FOUND = replace(
     EXISTING,
     values=SecretValues(
@@ -43,6 +43,15 @@ WANTED: dict[str, dict[str, str]] = {
     "none": {},
 }
 CIPHERS = {"hex": "libsodium", "base64": "libsodium", "pgp": "pgp", "pgp-passphrase": "pgp", "none": ""}
+# What stands in a Secret: all of a method, whatever of it is given. Spilo passes nothing on that is empty.
+LIBSODIUM_KEYS, PGP_KEYS = ("WALG_LIBSODIUM_KEY",), ("WALG_PGP_KEY", "WALG_PGP_KEY_PASSPHRASE")
+IN_SECRETS = {"libsodium": LIBSODIUM_KEYS, "pgp": PGP_KEYS, "": ()}
+OPERATOR_SECRETS = {
+    "libsodium": "r2-postgres-backup-credentials-libsodium",
+    "pgp": "r2-postgres-backup-credentials-pgp",
+    "": "r2-postgres-backup-credentials",
+}
+OWN_SECRETS = {"libsodium": "db-orders-backup-libsodium", "pgp": "db-orders-backup-pgp"}
 
 
 def rendered(text: str) -> planton.Rendering:
@@ -67,6 +76,10 @@ def data_of(rendering: planton.Rendering, kind: str, name: str, namespace: str) 
         if (item["kind"], item["metadata"]["name"], item["metadata"].get("namespace")) == (kind, name, namespace)
     ]
     return dict(found["data"])
+
+
+def decoded(data: dict[str, str]) -> dict[str, str]:
+    return {name: base64.b64decode(value, validate=True).decode() for name, value in data.items()}
 
 
 def entries(text: str) -> dict[str, Any]:
@@ -96,11 +109,19 @@ def test_encryption_of_the_operator(method: str, version: str) -> None:
     archive = judged(text, version)
     assert (archive.cipher, encryption_seen(archive)) == (CIPHERS[method], WANTED[method])
     rendering = rendered(text)
-    secret = data_of(rendering, "Secret", "r2-postgres-backup-credentials", "orders")
-    keys = {name for name in WANTED[method] if not name.endswith("TRANSFORM")}
-    assert set(secret) == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", *keys}
+    name = OPERATOR_SECRETS[CIPHERS[method]]
+    settings = data_of(rendering, "ConfigMap", "postgres-operator", "postgres-operator")
+    assert settings["pod_environment_secret"] == name
+    with_it = {"WALG_LIBSODIUM_KEY_TRANSFORM"} if CIPHERS[method] == "libsodium" else set()
+    wanted = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", *IN_SECRETS[CIPHERS[method]], *with_it}
+    for namespace in ("postgres-operator", "orders"):
+        secret = data_of(rendering, "Secret", name, namespace)
+        assert set(secret) == wanted
+        # Also what wal-g does not see, since it is empty, stands there for the pods that refer to it.
+        seen = {key: value for key, value in decoded(secret).items() if key.startswith("WALG_") and value}
+        assert seen == WANTED[method]
     configmap = data_of(rendering, "ConfigMap", "postgres-pod-backup-config", "postgres-operator")
-    assert {name for name in configmap if "LIBSODIUM" in name or "PGP" in name} == set(WANTED[method]) - keys
+    assert not {name for name in configmap if "LIBSODIUM" in name or "PGP" in name}
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -122,10 +143,13 @@ def test_encryption_of_a_database_replaces_the_operators_as_a_whole(method: str,
     for name, value in found.items():
         if name.endswith("TRANSFORM"):
             assert value == WANTED[method].get(name, "")
-        elif name in WANTED[method]:
-            assert value == {"secretKeyRef": {"name": "db-orders-backup-credentials", "key": name}}
+        elif name in IN_SECRETS[CIPHERS[method]]:
+            assert value == {"secretKeyRef": {"name": OWN_SECRETS[CIPHERS[method]], "key": name}}
         else:
             assert value == ""
+    if CIPHERS[method]:
+        secret = data_of(rendered(text), "Secret", OWN_SECRETS[CIPHERS[method]], "orders")
+        assert set(secret) == set(IN_SECRETS[CIPHERS[method]])
 
 
 @pytest.mark.parametrize(

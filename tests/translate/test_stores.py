@@ -67,7 +67,6 @@ CONFIGMAPS: dict[str, dict[str, str]] = {
     "minio": {
         "AWS_ENDPOINT": "https://minio.example.com:9000",
         "AWS_REGION": "us-east-1",
-        "WALG_S3_CA_CERT_FILE": "/etc/planton/backup-files/ca.crt",
         **BY_ENDPOINT,
     },
     "minio-encryption": {
@@ -100,12 +99,17 @@ def test_what_the_operator_says_of_its_store(store: str, version: str) -> None:
     backup = found["ConfigMap", "postgres-operator", "postgres-pod-backup-config"]
     assert backup["data"] == {**SWITCHES, **CONFIGMAPS[store]}
     expected = {"AWS_ACCESS_KEY_ID": OPERATOR_KEYS[0], "AWS_SECRET_ACCESS_KEY": OPERATOR_KEYS[1]}
+    name = "r2-postgres-backup-credentials"
+    if store == "minio":
+        # Not in the ConfigMap: the pods get the path with the file, when the operator is told of both.
+        expected["WALG_S3_CA_CERT_FILE"] = "/etc/planton/backup-files/ca.crt"
+        name = "r2-postgres-backup-credentials-ca"
     for namespace in ("postgres-operator", "orders"):
-        secret = found["Secret", namespace, "r2-postgres-backup-credentials"]
+        secret = found["Secret", namespace, name]
         assert (secret["type"], decoded(secret)) == ("Opaque", expected)
     settings = found["ConfigMap", "postgres-operator", "postgres-operator"]["data"]
     assert settings["pod_environment_configmap"] == "postgres-operator/postgres-pod-backup-config"
-    assert settings["pod_environment_secret"] == "r2-postgres-backup-credentials"
+    assert settings["pod_environment_secret"] == name
     mount = {name: value for name, value in settings.items() if name.startswith("additional_secret_mount")}
     files = {key[1] for key in found if key[::2] == ("Secret", "postgres-backup-files")}
     if store == "minio":
