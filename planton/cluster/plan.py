@@ -21,6 +21,7 @@ from planton.cluster.encryption import encryption_refusals, former_secrets, with
 from planton.cluster.ingress import closed_ingresses
 from planton.cluster.inventory import Inventory, is_terminating
 from planton.cluster.live import read_live
+from planton.cluster.lost_keys import lost_keys
 from planton.cluster.operators import is_operator
 from planton.cluster.order import Stage, order_key, place
 from planton.cluster.ownership import SET_LABEL, is_ours, is_pod_account, labelled, labels_of, other_managers
@@ -76,6 +77,8 @@ def plan_objects(
     archives = with_encryption(archives, wanted, {**live, **_read(server, former_secrets(archives, live))})
     if archives.reencrypted and not options.allow_encryption_change:
         raise RefusedError(encryption_refusals(archives.reencrypted))
+    if not options.allow_encryption_change and (lost := lost_keys(archives, wanted, live)):
+        raise RefusedError(lost)
     record = read_record_change(server, archives)
     if record is not None and record.reuses and not options.allow_archive_reuse:
         raise RefusedError(record.reuses)
