@@ -14,6 +14,7 @@ from planton.types import (
     BackupTuning,
     SecretValue,
 )
+from tests.keys import certificate
 
 labels = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,10}[a-z0-9])?", fullmatch=True)
 buckets = st.from_regex(r"[a-z]([a-z0-9]{1,20})[a-z0-9]", fullmatch=True)

@@ -16,6 +16,7 @@ from planton.translate.secret_values import Reference, SecretValues, reference_o
 from planton.translate.store import Store, store_of
 from planton.types import PostgresKubernetes, PostgresOperatorKubernetes, Resource
 from tests.backup_strategies import CERTIFICATE
+from tests.keys import private_key
 from tests.strategies import databases, operators
 from tests.translate import spilo_model
 

@@ -12,6 +12,7 @@ from planton.cluster._connection import ApiError
 from planton.cluster._resources import CONFIG_MAP, NAMESPACE, POSTGRESQL, SECRET, SERVICE, Key, key_of
 from planton.cluster._server import Server, in_parallel, joined
 from planton.cluster._steps import Decisions, Step, change_of, with_action
+from planton.cluster.archive_record import is_addition, write_record
 from planton.cluster.archives import environment
 from planton.cluster.changes import Change, ProgressEvent
 from planton.cluster.compare import foreign_data, is_settled
@@ -221,6 +222,8 @@ class Applier:
             return close_ingress(self._server, step)
         if step.desired is None:
             return step.change
+        if is_addition(step):
+            return write_record(self._server, step)
         is_new = step.change.action == "created"
         if is_new and (step.key.namespace not in self._new_namespaces or step.key.resource is POSTGRESQL):
             step = self._look_again(step)

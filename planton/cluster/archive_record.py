@@ -1,10 +1,10 @@
-"""The record of archives that databases left behind: read for a plan, written before an archive is left."""
+"""The record of archives of databases: read for a plan, written before an archive is left or taken."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from planton.cluster._connection import ApiError
 from planton.cluster._resources import CONFIG_MAP, VOLUME_CLAIM, Key
@@ -12,7 +12,9 @@ from planton.cluster._server import Server
 from planton.cluster._steps import Step, change_of
 from planton.cluster.archives import Archives, version_of
 from planton.cluster.changes import Change
+from planton.cluster.encryption import written_with
 from planton.cluster.order import Stage
+from planton.cluster.stale import changed
 from planton.errors import ClusterError
 from planton.translate.archive import ArchiveIdentity
 from planton.translate.archive_record import (
@@ -20,7 +22,9 @@ from planton.translate.archive_record import (
     MOVED,
     RECORD_CONFIGMAP,
     STOPPED,
+    TAKEN,
     LeftArchive,
+    elsewhere,
     in_the_way,
     is_full,
     read_record,
@@ -42,12 +46,16 @@ class RecordChange:
         live: The record as it is; None where there is none.
         desired: The record as it has to be before anything else is written; None when it stays as it is.
         reuses: Why databases must not write where they are about to.
+        resumes: Databases that go on in an archive of their own -> how it is encrypted, and where the key is.
+        is_needed: Whether an archive is left, so that nothing may be written without the record.
     """
 
     key: Key
     live: KubernetesObject | None = field(default=None, repr=False)
     desired: KubernetesObject | None = field(default=None, repr=False)
     reuses: tuple[str, ...] = ()
+    resumes: Mapping[Key, tuple[str, str]] = field(default_factory=dict)
+    is_needed: bool = False
 
 
 def read_record_change(server: Server, archives: Archives) -> RecordChange | None:
@@ -72,16 +80,61 @@ def read_record_change(server: Server, archives: Archives) -> RecordChange | Non
     data = (live or {}).get("data") or {}
     record = read_record(data)
     reuses = []
-    for key, (_, end) in moving.items():
-        if end is not None and (left := _in_the_way(server, record, key, end, key in archives.live)):
+    resumes = {}
+    leaving = []
+    for key, (start, end) in moving.items():
+        if start is not None and key in archives.live:
+            leaving.append(_entry(archives, key, start, MOVED if end else STOPPED))
+        if end is None:
+            continue
+        leaving += elsewhere(record, end, key.namespace, key.name)
+        if left := _in_the_way(server, record, key, end, key in archives.live):
             reuses.append(reuse_refusal(key.subject, end, left, key.namespace, key.name))
-    leaving = [
-        _left(archives.live[key], start, MOVED if end else STOPPED)
-        for key, (start, end) in moving.items()
-        if start is not None and key in archives.live
-    ]
-    desired = _changed(place, data, leaving)
-    return RecordChange(place, live, desired, tuple(reuses))
+        elif own := _own(record, key, end):
+            resumes[key] = (own.encryption, own.key_in)
+    desired = _changed(place, data, leaving, _taken(archives, moving))
+    return RecordChange(place, live, desired, tuple(reuses), resumes, bool(leaving))
+
+
+def with_all_in_use(server: Server, archives: Archives, record: RecordChange | None) -> RecordChange | None:
+    """Adds the archives of all databases that are alive, for a plan that changes something anyway.
+
+    Args:
+        server: The API server.
+        archives: What databases inherit and say themselves, before and after.
+        record: What was found so far.
+
+    Returns:
+        The same with them; None where there is no operator.
+
+    Raises:
+        ClusterError: The server refused.
+    """
+    taken = _taken(archives, archives.live.keys() | archives.desired.keys())
+    if not archives.namespace or not taken:
+        return record
+    if record is None:
+        place = Key(CONFIG_MAP, archives.namespace, RECORD_CONFIGMAP)
+        try:
+            record = RecordChange(place, server.get(place))
+        except ApiError as error:
+            if error.status != 403:
+                raise
+            return None  # Nothing depends on it now.
+    data = (record.desired or record.live or {}).get("data") or {}
+    return replace(record, desired=_changed(record.key, data, (), taken) or record.desired)
+
+
+def _taken(archives: Archives, keys: Iterable[Key]) -> list[LeftArchive]:
+    found = [(key, archives.moves(key)[1]) for key in sorted(keys)]
+    return [_entry(archives, key, archive, TAKEN) for key, archive in found if archive is not None]
+
+
+def _own(record: Iterable[LeftArchive], key: Key, archive: ArchiveIdentity) -> LeftArchive | None:
+    return next(
+        (one for one in record if one.archive == archive and (one.namespace, one.name) == (key.namespace, key.name)),
+        None,
+    )
 
 
 def _in_the_way(
@@ -108,26 +161,30 @@ def _has_volume(server: Server, key: Key) -> bool:
     )
 
 
-def _left(database: KubernetesObject, archive: ArchiveIdentity, why: str) -> LeftArchive:
-    metadata = database["metadata"]
-    return LeftArchive(
-        archive.store, archive.prefix, str(metadata["namespace"]), str(metadata["name"]), version_of(database), why
-    )
+def _entry(archives: Archives, key: Key, archive: ArchiveIdentity, why: str) -> LeftArchive:
+    is_taken = why == TAKEN
+    database = archives.desired.get(key) if is_taken else archives.live.get(key)
+    written = written_with(archives, key, after=is_taken)
+    version = version_of(database or archives.live[key])
+    return LeftArchive(archive.store, archive.prefix, key.namespace, key.name, version, why, *written)
 
 
-def _changed(key: Key, data: Mapping[str, str], left: Iterable[LeftArchive]) -> KubernetesObject | None:
-    """The record with what is left; None when it stays as it is."""
-    wanted = with_left(data, left)
-    if wanted == data:
-        return None
-    if is_full(wanted):
+def _changed(
+    key: Key, data: Mapping[str, str], left: Iterable[LeftArchive], taken: Iterable[LeftArchive] = ()
+) -> KubernetesObject | None:
+    """The record with what is left and what is in use; None when it stays as it is."""
+    needed = with_left(data, left)
+    if needed != data and is_full(needed):
         raise ClusterError(
-            "the record of archives that databases left behind is full",
+            "the record of archives of databases is full",
             subject=key.subject,
             phase="plan",
             remedy="Take the keys of archives out of it that were emptied.",
         )
-    return record_object(key.namespace, wanted)
+    wanted = with_left(needed, taken)
+    if is_full(wanted):
+        wanted = needed
+    return record_object(key.namespace, wanted) if wanted != data else None
 
 
 def deletion_step(server: Server, archives: Archives, databases: Iterable[Key]) -> Step | None:
@@ -145,7 +202,7 @@ def deletion_step(server: Server, archives: Archives, databases: Iterable[Key]) 
         ClusterError: The server refused, or the record is full.
     """
     going = [(key, archives.moves(key)[0]) for key in databases if key in archives.live]
-    left = [_left(archives.live[key], archive, DELETED) for key, archive in going if archive is not None]
+    left = [_entry(archives, key, archive, DELETED) for key, archive in going if archive is not None]
     if not left or not archives.namespace:
         return None
     key = Key(CONFIG_MAP, archives.namespace, RECORD_CONFIGMAP)
@@ -161,26 +218,46 @@ def deletion_step(server: Server, archives: Archives, databases: Iterable[Key]) 
     return Step(key, change, Stage.SECRETS, 0, desired=desired, live=live)
 
 
+def is_addition(step: Step) -> bool:
+    """Tells whether a step only adds archives that databases take, and can be carried out beside those of others.
+
+    Args:
+        step: A step of a plan.
+
+    Returns:
+        False for every other step.
+    """
+    if step.key.resource is not CONFIG_MAP or step.key.name != RECORD_CONFIGMAP or step.desired is None:
+        return False
+    return all(one.why == TAKEN for one in read_record(_fresh(step)))
+
+
+def _fresh(step: Step) -> dict[str, str]:
+    known = (step.live or {}).get("data") or {}
+    wanted = (step.desired or {}).get("data") or {}
+    return {name: value for name, value in wanted.items() if known.get(name) != value}
+
+
 def write_record(server: Server, step: Step) -> Change:
-    """Writes the record of a delete, whatever else was written into it meanwhile.
+    """Writes the record, whatever else was written into it meanwhile.
 
     Args:
         server: The API server.
-        step: Made by `deletion_step`.
+        step: Made by `deletion_step`, or one that only adds archives.
 
     Returns:
         What was done.
 
     Raises:
-        ClusterError: The server refused.
+        ClusterError: The server refused, or somebody took an archive meanwhile that a database is about to take.
     """
-    wanted = (step.desired or {}).get("data") or {}
-    known = ((step.live or {}).get("data")) or {}
-    fresh = {name: value for name, value in wanted.items() if known.get(name) != value}
+    fresh = _fresh(step)
     for _ in range(_ROUNDS):
         live = server.get(step.key)
-        data = {**((live or {}).get("data") or {}), **fresh}
-        obj = record_object(step.key.namespace, data)
+        now = (live or {}).get("data") or {}
+        if is_addition(step):
+            _check_additions(step, fresh, now)
+        obj = record_object(step.key.namespace, {**now, **fresh})
         if live is not None:
             version = {name: live["metadata"][name] for name in ("uid", "resourceVersion")}
             obj = {**obj, "metadata": {**obj["metadata"], **version}}
@@ -194,6 +271,16 @@ def write_record(server: Server, step: Step) -> Change:
     raise ClusterError(
         "it changes faster than it can be written",
         subject=step.key.subject,
-        phase="delete",
+        phase=server.phase,
         remedy="Find out what writes to it, then run the same command again.",
     )
+
+
+def _check_additions(step: Step, fresh: Mapping[str, str], now: Mapping[str, str]) -> None:
+    known = (step.live or {}).get("data") or {}
+    changed_since = {name: text for name, text in now.items() if known.get(name) != text and fresh.get(name) != text}
+    others = read_record(changed_since)
+    for one in read_record(fresh):
+        for other in others:
+            if other.archive == one.archive or other.archive.is_within(one.archive):
+                raise changed(step.key, [f"{other} has {other.prefix} by now"])

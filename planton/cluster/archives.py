@@ -144,6 +144,19 @@ class Archives:
             {**self.after, **dict.fromkeys(self.secret_after, _IN_SECRET), **environment(desired)},
         )
 
+    def instances(self, key: Key) -> tuple[int, int]:
+        """Gives how many pods a live database has now, and how many it will have.
+
+        Args:
+            key: Identity of its custom resource.
+
+        Returns:
+            Their numbers.
+        """
+        live = self.live[key]
+        before, after = (_instances(one) for one in (live, self.desired.get(key, live)))
+        return before, after
+
     def changed_variables(self, key: Key) -> tuple[str, ...]:
         """Finds the variables by which the environment of a live database's pods changes.
 
@@ -256,6 +269,11 @@ def read_archives(
 def _names_in(key: Key | None, find: Callable[[Key], KubernetesObject | None]) -> frozenset[str]:
     """Names of the variables that come from the storage Secret; none of one that is not there."""
     return frozenset(((find(key) if key is not None else None) or {}).get("data") or {})
+
+
+def _instances(database: KubernetesObject) -> int:
+    number = (database.get("spec") or {}).get("numberOfInstances")
+    return number if isinstance(number, int) else 1
 
 
 def _name_of(key: Key | None) -> str:

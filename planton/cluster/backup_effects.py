@@ -142,7 +142,8 @@ def _window(archives: Archives, key: Key) -> str | None:
     start, end = archives.moves(key)
     if start is None or start != end:
         return None  # There is none, or it begins anew in another place.
-    before, after = (recovery_window(one) for one in archives.environments(key))
+    pairs = zip(archives.environments(key), archives.instances(key), strict=True)
+    before, after = (recovery_window(one, count) for one, count in pairs)
     if before == after:
         return None
     return f"{before} -> {after}" + (_SHRINKS if after.span < before.span else "")

@@ -228,7 +228,9 @@ def _archives(
         return read_archives(server, (), {}, inventory)
     inherited = (server.get(told) or {}).get("data") or {}
     live = {key_of(one, POSTGRESQL): one for one in inventory.databases}
-    return Archives(inherited, inherited, live, namespace=space)
+    secret = str(settings.get("pod_environment_secret") or "")
+    names = frozenset(((server.get(Key(SECRET, space, secret)) if secret else None) or {}).get("data") or {})
+    return Archives(inherited, inherited, live, namespace=space, secret_before=names, secret_name_before=secret)
 
 
 def _database_steps(server: Server, target: Target, *, is_down: bool) -> list[Step]:

@@ -304,8 +304,8 @@ def unreadable(before: str, after: str) -> str:
         was = "written" if not before else "encrypted"
         change = f"it was {was} {_WITH[before]}, and wal-g reads everything {_WITH[after]} from now on"
     return (
-        f"{change}. Until the next full base backup is complete there is nothing to restore from, and a new replica has to "
-        "be copied from the primary"
+        f"{change}. Until the next full base backup is complete there is nothing to restore from, and a new replica "
+        "has to be copied from the primary"
     )
 
 
@@ -334,9 +334,9 @@ def encryption_refusals(archives: Archives) -> list[str]:
         A reason with its remedy for each.
     """
     return [
-        f"{key.subject}: {_MAY_BE if key in archives.incomparable else _WOULD_BE} Give it another archive (s3_prefix) at "
-        "the same time, and keep the old key for the old one; or, where the old backups may become unreadable, say so "
-        "with --allow-encryption-change"
+        f"{key.subject}: {_MAY_BE if key in archives.incomparable else _WOULD_BE} Give it another archive (s3_prefix) "
+        "at the same time, and keep the old key for the old one; or, where the old backups may become unreadable, say "
+        "so with --allow-encryption-change"
         for key in sorted(archives.reencrypted, key=lambda one: (one.namespace, one.name))
     ]
 
@@ -347,8 +347,8 @@ _WOULD_BE = (
 )
 _MAY_BE = (
     "with which key its archive was written cannot be compared any more: the Secret that had it is not there, has "
-    "changed since, or was never written down. With another one, what is archived so far could not be read: not for a restore, not for a new "
-    "replica. If the key is surely the same, say --allow-encryption-change."
+    "changed since, or was never written down. With another key, what is archived so far could not be read: not for a "
+    "restore, not for a new replica. Where it is surely the same, say --allow-encryption-change."
 )
 
 

@@ -134,6 +134,8 @@ def read_inventory(
             {(namespace, _settings(server, namespace, operators).get("pod_environment_secret", "")), *_own(databases)},
         ),
         generation=told_generation(((told or {}).get("data") or {}).get(GENERATION)),
+        inherited=_inherited(server, namespace, operators),
+        running_version=next((one.version for one in operators if one.namespace == namespace), None),
         annotated_accounts=_annotated_accounts(server, told) if set_operator else frozenset(),
     )
     return Inventory(
@@ -170,6 +172,16 @@ def _is_told(server: Server, namespace: str, operators: Sequence[LiveOperator]) 
     told = _settings(server, namespace, operators).get("pod_environment_configmap", "")
     space, _, name = told.rpartition("/")
     return name == BACKUP_CONFIGMAP and space in ("", namespace)
+
+
+def _inherited(server: Server, namespace: str, operators: Sequence[LiveOperator]) -> Mapping[str, str] | None:
+    """Reads what the operator gives to every database now; None where there is no operator."""
+    settings = _settings(server, namespace, operators) if namespace else {}
+    if not settings:
+        return None
+    space, _, name = settings.get("pod_environment_configmap", "").rpartition("/")
+    found = server.get(Key(CONFIG_MAP, space or namespace, name)) if name else None
+    return (found or {}).get("data") or {}
 
 
 def _settings(server: Server, namespace: str, operators: Sequence[LiveOperator]) -> Mapping[str, str]:

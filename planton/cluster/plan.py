@@ -11,13 +11,19 @@ from planton.cluster._connection import ApiError
 from planton.cluster._resources import NAMESPACE, POSTGRESQL, SECRET, Key, key_of
 from planton.cluster._server import Server, in_parallel, joined, results
 from planton.cluster._steps import Step, change_of
-from planton.cluster.archive_record import RecordChange, read_record_change
+from planton.cluster.archive_record import RecordChange, read_record_change, with_all_in_use
 from planton.cluster.archives import Archives, read_archives
 from planton.cluster.changes import Change, PlanOptions
 from planton.cluster.compare import foreign_data, is_settled, is_unchanged_but_ownership, is_unchanged_by
 from planton.cluster.diff import field_changes, removed_keys
 from planton.cluster.effects import effects_of
-from planton.cluster.encryption import encryption_refusals, former_secrets, with_encryption
+from planton.cluster.encryption import (
+    delta_refusals,
+    encryption_refusals,
+    former_secrets,
+    resumed,
+    with_encryption,
+)
 from planton.cluster.ingress import closed_ingresses
 from planton.cluster.inventory import Inventory, is_terminating
 from planton.cluster.live import read_live
@@ -31,6 +37,7 @@ from planton.translate.contract import KubernetesObject
 
 _MANAGER_IN_CONFLICT = re.compile(r'conflict with "([^"]*)"')
 FOREIGN_NAMESPACE = "exists already, not created by planton"
+_NO_PERMISSION = "archives that are in use are not written down: no permission"
 _WHOLE = "the whole object, which planton did not make"
 
 Report = Callable[[int, int, str], None]
@@ -75,13 +82,9 @@ def plan_objects(
     wanted = dict(zip(keys, ordered, strict=True))
     archives = read_archives(server, wanted.items(), live, inventory)
     archives = with_encryption(archives, wanted, {**live, **_read(server, former_secrets(archives, live))})
-    if archives.reencrypted and not options.allow_encryption_change:
-        raise RefusedError(encryption_refusals(archives.reencrypted))
-    if not options.allow_encryption_change and (lost := lost_keys(archives, wanted, live)):
-        raise RefusedError(lost)
     record = read_record_change(server, archives)
-    if record is not None and record.reuses and not options.allow_archive_reuse:
-        raise RefusedError(record.reuses)
+    archives = _with_resumed(server, archives, record, wanted, inventory)
+    _check_archives(archives, record, lost_keys(archives, wanted, live), options)
     spaces = frozenset(key.name for key in keys if key.resource is NAMESPACE)
     planner = _Planner(server, inventory, options, spaces, archives)
     done = 0
@@ -93,9 +96,45 @@ def plan_objects(
         report(done, len(keys), pair[0].subject)
         return outcome
 
-    steps = _judge([*in_parallel(decide, list(wanted.items())), *planner.remember(record)])
+    steps = _judge(in_parallel(decide, list(wanted.items())))
+    if any(step.desired is not None for step in steps):
+        # Archives in use are written down when something is written anyway: they alone make no plan.
+        record = with_all_in_use(server, archives, record)
+    steps += _judge(planner.remember(record))
     steps = [_placed(step, archives) for step in (*steps, *closed_ingresses(server, wanted, inventory))]
     return sorted(steps, key=lambda step: (step.stage, step.rank))
+
+
+def _with_resumed(
+    server: Server,
+    archives: Archives,
+    record: RecordChange | None,
+    wanted: Mapping[Key, KubernetesObject],
+    inventory: Inventory,
+) -> Archives:
+    """Looks for databases that go on in an archive with another encryption than when they stopped."""
+    platform = inventory.platform
+    data = platform.credentials.data() if platform is not None and platform.credentials is not None else None
+    found: dict[Key, KubernetesObject | None] = {}
+
+    def find(key: Key) -> KubernetesObject | None:
+        if key not in found:
+            found[key] = server.get(key)
+        return found[key]
+
+    for key, written in (record.resumes if record is not None else {}).items():
+        archives = resumed(archives, key, written, wanted=wanted, find=find, credentials=data)
+    return archives
+
+
+def _check_archives(archives: Archives, record: RecordChange | None, lost: Sequence[str], options: PlanOptions) -> None:
+    reasons = delta_refusals(archives)
+    if not options.allow_encryption_change:
+        reasons += [*encryption_refusals(archives), *lost]
+    if record is not None and not options.allow_archive_reuse:
+        reasons += record.reuses
+    if reasons:
+        raise RefusedError(reasons)
 
 
 def _read(server: Server, keys: Collection[Key]) -> dict[Key, KubernetesObject]:
@@ -177,7 +216,14 @@ class _Planner:
         """Decides about the record of archives: it is written before any of them is left."""
         if record is None or record.desired is None:
             return []
-        outcome = self.decide(record.key, record.desired, record.live)
+        try:
+            outcome = self.decide(record.key, record.desired, record.live)
+        except ApiError as error:
+            if error.status != 403 or record.is_needed:
+                raise
+            return [
+                _Outcome(_step(record.desired, change_of(record.key, "skipped", reason=_NO_PERMISSION), record.key))
+            ]
         if outcome.step is not None:
             outcome.step = replace(outcome.step, stage=Stage.SECRETS, rank=0)
         return [outcome]

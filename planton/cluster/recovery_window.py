@@ -2,7 +2,8 @@
 
 Spilo 4.0-p3 and 4.1, postgres_backup.sh: N is BACKUP_NUM_TO_RETAIN, and counts both backups and days. Of all backups,
 newest first, the first one from the Nth on that is at least N days old stays; what is older goes, WAL included. So at
-least N days stay, and at least N - 1 intervals of the schedule.
+least N days stay, and at least N - 1 intervals of the schedule. With WALG_BACKUP_FROM_REPLICA every replica makes one
+each time, so that N of them are used up as many times as fast.
 """
 
 from __future__ import annotations
@@ -54,11 +55,12 @@ class RecoveryWindow:
         return f"at least {self.days} days{more}"
 
 
-def recovery_window(environment: Mapping[str, str]) -> RecoveryWindow:
+def recovery_window(environment: Mapping[str, str], instances: int = 1) -> RecoveryWindow:
     """Computes the window from what the pods of a database get.
 
     Args:
         environment: Name -> value.
+        instances: How many pods it has.
 
     Returns:
         The window.
@@ -66,7 +68,9 @@ def recovery_window(environment: Mapping[str, str]) -> RecoveryWindow:
     count = _kept(environment.get("BACKUP_NUM_TO_RETAIN", str(DEFAULT_RETENTION)))
     if count is None:
         return RecoveryWindow(None, timedelta())
-    return RecoveryWindow(count, _span(environment.get("BACKUP_SCHEDULE", _DEFAULT_SCHEDULE), count - 1))
+    by_replicas = environment.get("WALG_BACKUP_FROM_REPLICA", "").lower() == "true"
+    at_once = max(instances - 1, 1) if by_replicas else 1
+    return RecoveryWindow(count, _span(environment.get("BACKUP_SCHEDULE", _DEFAULT_SCHEDULE), (count - 1) // at_once))
 
 
 def _kept(text: str) -> int | None:
@@ -85,6 +89,8 @@ def _kept(text: str) -> int | None:
 @lru_cache(maxsize=1024)
 def _span(schedule: str, intervals: int) -> timedelta:
     """The least time that so many intervals of a schedule take."""
+    if intervals < 1:
+        return timedelta()
     seen = min(intervals, _MOST)
     try:
         times = list(islice(CronSim(schedule, _START), seen + _LOOKS))

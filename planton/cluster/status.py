@@ -12,6 +12,7 @@ from planton.cluster._server import Server
 from planton.cluster.environment import differing, environment_in
 from planton.cluster.generations import OldCredentials
 from planton.cluster.inventory import Inventory
+from planton.cluster.own_secrets import read_outdated
 from planton.cluster.ownership import labels_of
 from planton.cluster.wait import FAILED, RUNNING, rollout
 from planton.manifest.redaction import without_credentials
@@ -220,6 +221,7 @@ def _database(
         problems.append(f"variables that are not in the pods as in the manifests: {', '.join(differ)}")
     for missing in _missing_secrets(server, namespace, platform, variables):
         problems.append(f"{missing} is missing: the operator cannot make or change its pods. Apply again")
+    problems += [f"{one.subject}: {one.what}" for one in read_outdated(server, [found])]
     problems += [one.what for one in old_credentials if (one.namespace, one.name) == (namespace, name)]
     pods = _pods(server, namespace, f"cluster-name={name}", problems)
     return ResourceStatus(

@@ -18,15 +18,25 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from planton.cluster._connection import Connection
-from planton.cluster._resources import CONFIG_MAP, DEPLOYMENT, SECRET, Key
+from planton.cluster._resources import CONFIG_MAP, DEPLOYMENT, POSTGRESQL, SECRET, Key
 from planton.cluster._server import Server, in_parallel, joined
 from planton.cluster._steps import change_of
 from planton.cluster.changes import Change, ProgressEvent
 from planton.cluster.extract import applied
 from planton.cluster.inventory import generation_in
+from planton.cluster.own_secrets import APPLY, read_outdated
 from planton.cluster.ownership import with_set
 from planton.cluster.plan import foreign_object
-from planton.cluster.sync_state import NOT_OURS, PHASE, SyncState, find_operator, read_spaces, read_state
+from planton.cluster.sync_state import (
+    NOT_OURS,
+    PHASE,
+    SyncState,
+    find_operator,
+    operator_settings,
+    platform_text,
+    read_spaces,
+    read_state,
+)
 from planton.cluster.sync_write import OutdatedError, passed_over, put, skipped, write_over
 from planton.cluster.wait import Deadline, pending_rollout
 from planton.errors import ClusterError, ConflictError, PlantonError
@@ -234,9 +244,11 @@ class _Run:
         self.going: set[str] = set()
 
     def everything(self, deadline: Deadline | None) -> None:
-        self._write_own()
+        if not self._state.half_applied:
+            self._write_own()
         self._copy_to_all()
-        if self.failed:
+        self._look_at_own_of_databases()
+        if self.failed or self._state.half_applied:
             return
         restarted = False
         try:
@@ -271,6 +283,19 @@ class _Run:
             if not fresh:
                 return
             self.copy(fresh)
+
+    def _look_at_own_of_databases(self) -> None:
+        """Says which databases' own Secrets would have to be applied again: they are followed by nobody."""
+        try:
+            found = read_outdated(self._server, self._server.list(POSTGRESQL) or ())
+        except ClusterError as error:
+            self.failures.append(error)
+            return
+        for one in found:
+            if one.readable:
+                self.failures.append(ClusterError(one.what, subject=one.subject, phase=PHASE, remedy=APPLY))
+            else:
+                self._made(change_of(Key(SECRET, one.namespace, one.name), "skipped", reason=one.what))
 
     def copy(self, spaces: list[str]) -> None:
         """Copies to namespaces, each on its own: what goes wrong in one does not keep the others from theirs."""
@@ -319,6 +344,8 @@ class _Run:
         wanted = self._platform.generation
 
         def next_of(desired: KubernetesObject) -> KubernetesObject | None:
+            if platform_text(desired) != self._state.text:
+                raise OutdatedError
             data = desired.get("data") or {}
             if told_generation(data.get(GENERATION)) >= wanted:
                 return None
@@ -332,8 +359,10 @@ class _Run:
         environment = (config_map or {}).get("data") or {}
         if not told_generation(environment.get(GENERATION)):
             return False
-        checksum = configuration_checksum(self._state.settings, environment)
         key = Key(DEPLOYMENT, self._platform.namespace, OPERATOR)
+        # As they are now: an apply may have written them meanwhile.
+        settings = operator_settings(self._server, self._platform.namespace, self._server.get(key))
+        checksum = configuration_checksum(settings, environment)
 
         def next_of(desired: KubernetesObject) -> KubernetesObject | None:
             annotations = desired["spec"]["template"].get("metadata", {}).get("annotations") or {}

@@ -8,7 +8,7 @@ timelineAndSegmentNoLess), and finds the backups and the WAL of the inner one th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from planton.errors import Origin, Problem
@@ -16,7 +16,7 @@ from planton.translate.archive import ArchiveIdentity, identity
 from planton.translate.database import backup_of, postgres_version
 from planton.translate.effective_archive import archive_of
 from planton.translate.existing import Existing, ExistingDatabase
-from planton.translate.live_checks import Placed, live_environment, not_rendered
+from planton.translate.live_checks import Finding, Placed, live_environment, not_rendered
 from planton.translate.names import cluster_name, namespace_of
 from planton.translate.platform import BackupPlatform
 from planton.types import PostgresKubernetes, PostgresOperatorKubernetes
@@ -80,12 +80,12 @@ def live_archive(database: ExistingDatabase, platform: BackupPlatform | None) ->
     Returns:
         Its identity, or None without an archive.
     """
-    return archive_of(
-        live_environment(database, platform),
-        name=database.name,
-        namespace=database.namespace,
-        version=database.version,
-    )
+    return _archive_under(database, live_environment(database, platform))
+
+
+def _archive_under(database: ExistingDatabase, inherited: Mapping[str, str]) -> ArchiveIdentity | None:
+    environment = {**inherited, **database.environment}
+    return archive_of(environment, name=database.name, namespace=database.namespace, version=database.version)
 
 
 def archive_problems(
@@ -138,7 +138,7 @@ def live_archive_problems(
     databases: Sequence[Placed],
     platform: BackupPlatform | None,
     existing: Existing,
-) -> Iterator[Problem]:
+) -> Iterator[Finding]:
     """Finds live databases that an operator's manifest would bring together in one archive.
 
     Args:
@@ -149,22 +149,34 @@ def live_archive_problems(
         existing: Facts of the cluster.
 
     Yields:
-        A problem for each clash.
+        What is wrong, for each clash.
     """
     taken = _Taken()
+    places: dict[str, ArchiveIdentity | None] = {}
+    if existing.inherited is not None:
+        for live in not_rendered(databases, existing):
+            places[f"{live.namespace}/{live.name}"] = _archive_under(live, existing.inherited)
     for live in not_rendered(databases, existing):
         archive = live_archive(live, platform)
         if archive is None:
             continue
         if clash := taken.clash(archive):
-            yield Problem(
+            problem = Problem(
                 f"gives the live databases {clash.owner} and {live.namespace}/{live.name} {clash.both}: {clash.why}. "
                 "Put $(POD_NAMESPACE) into the template, or give one of them a prefix of its own",
                 "spec.backup_config.s3_prefix_template",
                 origin,
                 Placed(message, origin).subject,
             )
+            both = (places.get(one) for one in (clash.owner, f"{live.namespace}/{live.name}"))
+            yield Finding(problem, _meet(*both))
         taken.take(archive, f"{live.namespace}/{live.name}")
+
+
+def _meet(one: ArchiveIdentity | None, other: ArchiveIdentity | None) -> bool:
+    if one is None or other is None:
+        return False
+    return one == other or one.is_within(other) or other.is_within(one)
 
 
 def clone_warnings(

@@ -9,10 +9,10 @@ A database that is deleted without planton leaves no word of it: so an archive i
 write to it, too. An apply that changes anything at all also writes down the archives of all databases that are alive
 and not in the record yet, or not as they are now; one that changes nothing else leaves the record as it is.
 
-The record is one ConfigMap with one key an archive, and no secret in it: of encryption, the method, and the name and the
-generation of the Secret with the key. It is one object: with some 300 bytes an archive, the most that a ConfigMap holds
-are more than 3,000. When it is full, archives that are only in use are not added any more, and one that would be left
-behind ends the plan. (Annotations of the operator's own ConfigMap
+The record is one ConfigMap with one key an archive, and no secret in it: of encryption, the method, and the name and
+the generation of the Secret with the key. With some 300 bytes an archive it holds about 3,000 of them. When it is full,
+archives that are only in use are not added any more, and one that would be left behind ends the plan.
+(Annotations of the operator's own ConfigMap
 would go with it when backup_config is taken out of its manifest; those of a Namespace that is not ours are not ours to
 write.) It forgets nothing by itself: whoever empties an archive may take its key out.
 """

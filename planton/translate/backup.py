@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 from planton.errors import Problem
@@ -19,7 +18,7 @@ from planton.translate.names import (
     namespace_of,
     object_metadata,
 )
-from planton.translate.platform import PLATFORM_ANNOTATION, BackupPlatform
+from planton.translate.platform import PLATFORM_ANNOTATION, BackupPlatform, sources_text
 from planton.translate.policy import Encryption, encryption_of, policy_environment
 from planton.translate.secret_checks import value_problem
 from planton.translate.secret_fields import secret_name
@@ -157,18 +156,27 @@ def platform_of(message: PostgresOperatorKubernetes, existing: Existing | None =
         encryption=encryption.method,
         files_secret_name=FILES_SECRET if files else "",
         file_names=tuple(sorted(files)),
-        sources=_sources({**secrets, **files}, namespace, existing.values),
+        sources=sources_of({**secrets, **files}, namespace, existing.values),
         service_account_annotations=identity_annotations(config.credentials),
+        max_instances=message.spec.operator_settings.get("max_instances", ""),
         credentials=credentials,
         files=credentials_from(files, namespace, existing.values),
         generation=generation_of(existing, namespace, name, credentials, existing.generation) if name else 0,
     )
 
 
-def _sources(given: Mapping[str, SecretValue], namespace: str, found: SecretValues) -> dict[str, str]:
-    """Remembers the Secrets of others, so that what changes there can be copied without the manifest.
+def sources_of(given: Mapping[str, SecretValue], namespace: str, found: SecretValues) -> dict[str, str]:
+    """Remembers the Secrets of others, so that what changes there can be seen without the manifest.
 
     What could be a key in the place of a name is left out, unless there is such a Secret.
+
+    Args:
+        given: Key of a Secret -> the value of a manifest.
+        namespace: Namespace in which a Secret is meant that names none.
+        found: What references lead to, as far as they were looked up.
+
+    Returns:
+        Key of the Secret -> `namespace/name/key` of a Secret of somebody else's.
     """
     references = {key: reference_of(value, namespace) for key, value in given.items() if _is_given(value)}
     places = {
@@ -278,18 +286,6 @@ def backup_configmap(message: PostgresOperatorKubernetes, platform: BackupPlatfo
     }
 
 
-def sources_text(platform: BackupPlatform) -> str:
-    """Writes where contents of the operator's Secrets come from, for SOURCES_ANNOTATION.
-
-    Args:
-        platform: Backup platform.
-
-    Returns:
-        JSON with sorted keys; empty when nothing comes from Secrets of others.
-    """
-    return json.dumps(dict(platform.sources), sort_keys=True, separators=(",", ":")) if platform.sources else ""
-
-
 def _secret(
     platform: BackupPlatform, name: str, namespace: str, contents: Credentials, generation: int
 ) -> KubernetesObject:
@@ -298,7 +294,7 @@ def _secret(
     if generation:
         annotations[GENERATION_ANNOTATION] = str(generation)
     if platform.sources and namespace == platform.namespace:
-        annotations[SOURCES_ANNOTATION] = sources_text(platform)
+        annotations[SOURCES_ANNOTATION] = sources_text(platform.sources)
     if annotations:
         metadata["annotations"] = dict(sorted(annotations.items()))
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": contents.data()}

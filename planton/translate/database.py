@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from planton.errors import Problem
 from planton.translate.backup import platform_secrets
 from planton.translate.contract import KubernetesObject, Translation
@@ -10,13 +12,14 @@ from planton.translate.existing import Existing
 from planton.translate.ingress import external_service
 from planton.translate.names import (
     GENERATION_ANNOTATION,
+    SOURCES_ANNOTATION,
     cluster_name,
     files_secret,
     namespace_of,
     object_metadata,
 )
 from planton.translate.namespace import namespace_object
-from planton.translate.platform import BackupPlatform
+from planton.translate.platform import BackupPlatform, sources_text
 from planton.translate.resources import resource_requirements
 from planton.translate.secret_values import Credentials
 from planton.translate.service_accounts import service_account
@@ -153,14 +156,18 @@ def _own_secrets(message: PostgresKubernetes, backup: DatabaseBackup) -> list[Ku
     name = message.metadata.name
     secrets = []
     if backup.files:
-        secrets.append(_secret(message, files_secret(name), backup.files, 0))
+        secrets.append(_secret(message, files_secret(name), backup.files, backup.sources, 0))
     if backup.credentials:
-        secrets.append(_secret(message, backup.secret_name, backup.credentials, backup.generation))
+        secrets.append(_secret(message, backup.secret_name, backup.credentials, backup.sources, backup.generation))
     return secrets
 
 
-def _secret(message: PostgresKubernetes, name: str, contents: Credentials, generation: int) -> KubernetesObject:
+def _secret(
+    message: PostgresKubernetes, name: str, contents: Credentials, sources: Mapping[str, str], generation: int
+) -> KubernetesObject:
     annotations = {GENERATION_ANNOTATION: str(generation)} if generation else {}
+    if mine := {key: place for key, place in sources.items() if key in contents.keys()}:  # noqa: SIM118
+        annotations[SOURCES_ANNOTATION] = sources_text(mine)
     metadata = object_metadata(message, name, namespace=namespace_of(message), annotations=annotations)
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": contents.data()}
 

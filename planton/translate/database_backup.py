@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 
 from planton.errors import Problem
 from planton.translate.archive import bucket_of, full_prefix, platform_prefix
-from planton.translate.backup import CERTIFICATE, access_keys, boolean, secret_problems
+from planton.translate.backup import CERTIFICATE, access_keys, boolean, secret_problems, sources_of
 from planton.translate.existing import Existing
 from planton.translate.generation import DATABASE_GENERATION, generation_of, told_generation
 from planton.translate.names import cluster_name, namespace_of
-from planton.translate.platform import BackupPlatform
+from planton.translate.platform import BackupPlatform, capped
 from planton.translate.policy import DEFAULT_RETENTION, ENCRYPTION_VARIABLES, encryption_of, policy_environment
 from planton.translate.secret_fields import secret_name
 from planton.translate.secret_values import Credentials, credentials_from
@@ -68,6 +68,7 @@ class DatabaseBackup:
     endpoint: str = ""
     credentials: Credentials = field(default_factory=lambda: Credentials({}))
     files: Credentials = field(default_factory=lambda: Credentials({}))
+    sources: Mapping[str, str] = field(default_factory=dict)
     generation: int = 0
     errors: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
@@ -156,6 +157,7 @@ def _finished(draft: _Draft, prefix: str, endpoint: str) -> DatabaseBackup:
         endpoint=endpoint,
         credentials=credentials,
         files=files,
+        sources=sources_of({**draft.secrets, **draft.files}, namespace, draft.existing.values),
         generation=generation,
         errors=tuple(draft.errors),
         warnings=tuple(draft.warnings),
@@ -255,8 +257,11 @@ def _replicas(draft: _Draft) -> None:
         if own
         else platform is not None and platform.settings.get("WALG_BACKUP_FROM_REPLICA") == "true"
     )
-    if wanted and draft.message.spec.container.replicas == 1:
+    most = platform.max_instances if platform is not None else ""
+    if wanted and capped(draft.message.spec.container.replicas, most) == 1:
         whose = "" if own else " (the operator's)"
+        if draft.message.spec.container.replicas > 1:
+            whose += ", and max_instances in the operator's operator_settings leaves one"
         draft.refuse(
             f"needs at least two replicas{whose}: the primary never makes a base backup then, so that this database "
             "would have none at all. Set replicas to 2 or more, or backup_from_replica: false",
@@ -269,9 +274,11 @@ def _deltas(draft: _Draft) -> None:
     config, platform = draft.config, draft.platform
     inherited = platform.settings if platform is not None else {}
     own_steps = config.tuning.HasField("delta_max_steps")
+    steps = config.tuning.delta_max_steps if own_steps else _number(inherited.get("WALG_DELTA_MAX_STEPS"), 0)
+    if config.tuning.HasField("delta_origin") and not steps:
+        draft.warn("has no effect without delta_max_steps: no delta is made", "tuning.delta_origin")
     if not own_steps and not config.retention.HasField("backups_and_days"):
         return
-    steps = config.tuning.delta_max_steps if own_steps else _number(inherited.get("WALG_DELTA_MAX_STEPS"), 0)
     retained = config.retention.backups_and_days or _number(inherited.get("BACKUP_NUM_TO_RETAIN"), DEFAULT_RETENTION)
     if steps >= retained:
         draft.warn(

@@ -62,6 +62,9 @@ class Existing:
             looked up.
         generation: Generation of the credentials that the backup ConfigMap tells; 0 for none.
         annotated_accounts: Namespaces whose service account of the pods has annotations of planton's.
+        inherited: What the live operator gives to the environment of every database, credentials apart; None where no
+            operator is known.
+        running_version: Version of the live operator, also where the set has another one; None without one.
         encryption: How wal-g encrypts by the live operator: `libsodium`, `pgp` or empty; None when that is not known.
     """
 
@@ -76,6 +79,8 @@ class Existing:
     generation: int = 0
     annotated_accounts: frozenset[str] = frozenset()
     encryption: str | None = None
+    inherited: Mapping[str, str] | None = None
+    running_version: str | None = None
     _index: Mapping[tuple[str, str], ExistingDatabase] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

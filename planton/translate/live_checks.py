@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from planton.errors import Origin, Problem
 from planton.translate.backup import environment_of
 from planton.translate.effective_archive import archive_address
 from planton.translate.existing import Existing, ExistingDatabase
 from planton.translate.names import cluster_name, namespace_of
-from planton.translate.platform import BackupPlatform
-from planton.translate.versions import OPERATOR_VERSIONS
+from planton.translate.platform import BackupPlatform, capped
+from planton.translate.versions import OPERATOR_VERSIONS, OperatorVersion
 from planton.types import PostgresOperatorKubernetes, Resource
 
 
@@ -71,13 +71,33 @@ def not_rendered(databases: Sequence[Placed], existing: Existing) -> list[Existi
     return [one for one in existing.databases if (one.namespace, one.name) not in rendered]
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong with a live database under an operator.
+
+    Attributes:
+        problem: In words.
+        is_there_already: Whether it is so under the operator that there is, as it is told now.
+    """
+
+    problem: Problem
+    is_there_already: bool
+
+    @property
+    def warning(self) -> Problem:
+        """The same as something that an apply does not make worse."""
+        return replace(
+            self.problem, message=f"{self.problem.message}. It is so already, and this apply changes nothing"
+        )
+
+
 def live_problems(
     message: PostgresOperatorKubernetes,
     origin: Origin,
     databases: Sequence[Placed],
     platform: BackupPlatform | None,
     existing: Existing,
-) -> Iterator[Problem]:
+) -> Iterator[Finding]:
     """Finds live databases that an operator's manifest would harm, apart from those that the set renders anew.
 
     Args:
@@ -88,60 +108,91 @@ def live_problems(
         existing: Facts of the cluster.
 
     Yields:
-        A problem for each database.
+        What is wrong with each database.
     """
     subject = Placed(message, origin).subject
     operator = OPERATOR_VERSIONS[message.spec.operator_version]
+    most = platform.max_instances if platform is not None else ""
+    after = _Given(operator, environment_of(platform) if platform is not None else {}, platform is not None, most)
+    before = _given_now(existing)
     for live in not_rendered(databases, existing):
-        name = f"{live.namespace}/{live.name}"
-        if live.version and live.version not in operator.postgres_versions:
-            yield Problem(
-                f"operator {operator.version} does not run PostgreSQL {live.version} of the live database {name}; it "
-                f"runs {operator.postgres_versions[0]} to {operator.postgres_versions[-1]}",
-                "spec.operator_version",
-                origin,
-                subject,
-            )
-        environment = live_environment(live, platform)
-        restore = environment.get("USE_WALG_RESTORE", "true").lower() == "true"
-        if environment.get("WALG_S3_PREFIX") and not restore and not operator.has_restore_switch:
-            yield Problem(
-                f"operator {operator.version} has no switch to turn restore off, as the live database {name} asks for",
-                "spec.operator_version",
-                origin,
-                subject,
-            )
-        if _loses_base_backups(live, environment, platform):
-            yield Problem(
-                f"would leave the live database {name} without base backups: it has one instance, and with "
-                'backup_from_replica the primary never makes one. Set WALG_BACKUP_FROM_REPLICA to "false" in its '
-                "spec.env, or backup_from_replica: false in its manifest, or give it two instances",
-                "spec.backup_config.tuning.backup_from_replica",
-                origin,
-                subject,
-            )
-        if text := _harm(live, platform):
-            path = "spec.backup_config"
-            if platform is not None and not platform.backup:
-                path += ".enable_wal_g_backup"
-            yield Problem(f"would harm the live database {name}: {text}", path, origin, subject)
+        known = {kind for kind, _, _ in _wrong(live, before)} if before is not None else set()
+        for kind, path, text in _wrong(live, after):
+            yield Finding(Problem(text, path, origin, subject), kind in known)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What databases get from an operator.
+
+    Attributes:
+        operator: Its version.
+        environment: What it gives to all of them.
+        has_platform: Whether it has backups, with keys.
+        max_instances: How many pods it gives to a database at most; empty where nothing is said.
+    """
+
+    operator: OperatorVersion
+    environment: Mapping[str, str]
+    has_platform: bool
+    max_instances: str = ""
+
+
+def _given_now(existing: Existing) -> _Given | None:
+    version = OPERATOR_VERSIONS.get(existing.running_version or "")
+    if existing.inherited is None or version is None:
+        return None
+    return _Given(version, existing.inherited, bool(existing.inherited))
+
+
+def _wrong(live: ExistingDatabase, given: _Given) -> Iterator[tuple[str, str, str]]:
+    """Says what is wrong with a live database: what kind of thing it is, its path, and the words."""
+    name = f"{live.namespace}/{live.name}"
+    operator = given.operator
+    environment = {**given.environment, **live.environment}
+    if live.version and live.version not in operator.postgres_versions:
+        yield (
+            "version",
+            "spec.operator_version",
+            f"operator {operator.version} does not run PostgreSQL {live.version} of the live database {name}; it "
+            f"runs {operator.postgres_versions[0]} to {operator.postgres_versions[-1]}",
+        )
+    restore = environment.get("USE_WALG_RESTORE", "true").lower() == "true"
+    if environment.get("WALG_S3_PREFIX") and not restore and not operator.has_restore_switch:
+        yield (
+            "restore",
+            "spec.operator_version",
+            f"operator {operator.version} has no switch to turn restore off, as the live database {name} asks for",
+        )
+    if _loses_base_backups(live, environment, given):
+        yield (
+            "replica",
+            "spec.backup_config.tuning.backup_from_replica",
+            f"would leave the live database {name} without base backups: it has one instance, and with "
+            'backup_from_replica the primary never makes one. Set WALG_BACKUP_FROM_REPLICA to "false" in its '
+            "spec.env, or backup_from_replica: false in its manifest, or give it two instances",
+        )
+    if text := _harm(live, environment, has_platform=given.has_platform):
+        path = "spec.backup_config"
+        if given.has_platform and given.environment.get("USE_WALG_BACKUP") != "true":
+            path += ".enable_wal_g_backup"
+        yield text, path, f"would harm the live database {name}: {text}"
 
 
 _FAILS = "its archiving would fail for ever and WAL would fill its volume"
 _TOGETHER = "Apply its manifest together with this one, with enable_backup true or false"
 
 
-def _harm(live: ExistingDatabase, platform: BackupPlatform | None) -> str:
+def _harm(live: ExistingDatabase, environment: Mapping[str, str], *, has_platform: bool) -> str:
     """Says what an operator's manifest would do to a live database, when that is harm.
 
     Never a non-empty prefix without an effective USE_WALG_BACKUP "true": Spilo 4.0 then archives by wal-e to nowhere,
     4.1 archives although backups are "off" (configure_spilo.py at 4.0-p3 and 4.1-p2).
     """
-    environment = live_environment(live, platform)
     own = live.environment
     is_on = environment.get("USE_WALG_BACKUP", "").lower() == "true"
     if environment.get("WALG_S3_PREFIX"):
-        if is_on and (platform is not None or _has_own_keys(live)):
+        if is_on and (has_platform or _has_own_keys(live)):
             return ""
         if own.get("WALG_S3_PREFIX"):
             lost = "the switch or the keys for it would go"
@@ -155,17 +206,16 @@ def _harm(live: ExistingDatabase, platform: BackupPlatform | None) -> str:
     return ""
 
 
-def _loses_base_backups(
-    live: ExistingDatabase, environment: Mapping[str, str], platform: BackupPlatform | None
-) -> bool:
+def _loses_base_backups(live: ExistingDatabase, environment: Mapping[str, str], given: _Given) -> bool:
     """Whether a database takes base backups from replicas because its operator says so, and has no replica.
 
     Spilo 4.0-p3 and 4.1, postgres_backup.sh; the value counts in any case (configure_spilo.py, get_placeholders).
     """
-    inherits = platform is not None and "WALG_BACKUP_FROM_REPLICA" not in {*live.environment, *live.references}
+    inherits = given.has_platform and "WALG_BACKUP_FROM_REPLICA" not in {*live.environment, *live.references}
     wanted = environment.get("WALG_BACKUP_FROM_REPLICA", "").lower() == "true"
     has_archive = bool(archive_address(environment, live.namespace)[0])
-    return inherits and wanted and has_archive and live.instances == 1
+    instances = capped(live.instances, given.max_instances) if live.instances is not None else None
+    return inherits and wanted and has_archive and instances == 1
 
 
 def _has_own_keys(live: ExistingDatabase) -> bool:

@@ -27,7 +27,7 @@ FILES_SECRET = "postgres-backup-files"
 GENERATION_ANNOTATION = "planton.ai/credentials-generation"
 """Annotation of a Secret with credentials: how often they have changed. Written in one request with them."""
 SOURCES_ANNOTATION = "planton.ai/credential-sources"
-"""Annotation of the operator's own Secrets: the Secrets of others that their contents come from, as JSON. Written in one
+"""Annotation of Secrets, not of copies: the Secrets of others that their contents come from, as JSON. Written in one
 request with the contents; the backup ConfigMap says the same only when an apply is done with all copies."""
 DELETE_ANNOTATION = "delete-clustername"
 """Annotation without which the operator refuses to delete a cluster (its `delete_annotation_name_key`)."""

@@ -131,6 +131,10 @@ def _warn(message: PostgresOperatorKubernetes, platform: BackupPlatform, warning
             )
         )
     steps = config.tuning.delta_max_steps
+    if config.tuning.HasField("delta_origin") and not steps:
+        warnings.append(
+            Problem("has no effect without delta_max_steps: no delta is made", f"{path}.tuning.delta_origin")
+        )
     retained = config.retention.backups_and_days or DEFAULT_RETENTION
     if steps >= retained:
         warnings.append(

@@ -27,6 +27,7 @@ _LATER = frozenset(
         "file_names",
         "sources",
         "service_account_annotations",
+        "max_instances",
     }
 )
 """What is written only where it says something: earlier versions did not know it."""
@@ -63,6 +64,7 @@ class BackupPlatform:
         file_names: Keys of that Secret that are meant.
         sources: Key of the storage Secret, or file name -> `namespace/name/key` of a Secret of somebody else's.
         service_account_annotations: Annotations of the pods' service account in each namespace with a database.
+        max_instances: How many pods a database has at most, by the operator's setting; empty where nothing is said.
         credentials: Contents of the storage Secret; None when they were not read.
         files: Contents of the Secret whose keys are mounted as files; None when they were not read.
         generation: How often the credentials have changed; 0 for never.
@@ -91,6 +93,7 @@ class BackupPlatform:
     file_names: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
     service_account_annotations: Mapping[str, str] = field(default_factory=dict)
+    max_instances: str = ""
     credentials: Credentials | None = None
     files: Credentials | None = None
     generation: int = 0
@@ -150,10 +153,57 @@ class BackupPlatform:
             raise ValueError(f"the annotation {PLATFORM_ANNOTATION} does not hold a backup platform") from None
 
 
+def capped(instances: int, most: str) -> int:
+    """Counts the pods that a database has under its operator.
+
+    postgres-operator v1.15.1, pkg/cluster/k8sres.go (getNumberOfInstances).
+
+    Args:
+        instances: How many it asks for.
+        most: The operator's setting `max_instances`; empty or negative for no limit.
+
+    Returns:
+        Their number.
+    """
+    return min(instances, int(most)) if most.isascii() and most.isdecimal() and len(most) <= 9 else instances
+
+
 _SETTINGS = STORE_VARIABLES | POLICY_VARIABLES
 # Whoever may write a ConfigMap may write anything here, and names end up in paths of requests.
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
 _SOURCE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?/[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/[-._A-Za-z0-9]{1,253}")
+
+
+def sources_text(sources: Mapping[str, str]) -> str:
+    """Writes where contents of a Secret come from.
+
+    Args:
+        sources: Key of the Secret -> `namespace/name/key` of a Secret of somebody else's.
+
+    Returns:
+        JSON with sorted keys; empty when nothing comes from Secrets of others.
+    """
+    return json.dumps(dict(sources), sort_keys=True, separators=(",", ":")) if sources else ""
+
+
+def sources_from(text: str) -> dict[str, str]:
+    """Reads what sources_text wrote.
+
+    Args:
+        text: The annotation's value.
+
+    Returns:
+        The sources; empty for a text that says none. Anybody may have written it.
+    """
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(found, dict) or not all(
+        isinstance(place, str) and _SOURCE.fullmatch(place) for place in found.values()
+    ):
+        return {}
+    return {str(key): place for key, place in found.items()}
 
 
 def _is_form(value: object, form: str) -> bool:

@@ -45,8 +45,8 @@ class Reference:
     @property
     def shown_name(self) -> str:
         """Its name; `…` in the place of what can be a key."""
-        if self.source == "file":
-            return self.name
+        if self.source != "Secret":
+            return self.name if self.source == "file" else _shown(self.name)
         namespace, slash, name = self.name.rpartition("/")
         # Often has a date or a number in it.
         return ("…" if _LONG_TOKEN.search(namespace) else namespace) + slash + _shown(name)

@@ -8,7 +8,7 @@ from planton.errors import Origin, Problem
 from planton.translate.archive_checks import archive_problems, clone_warnings, live_archive_problems
 from planton.translate.existing import Existing
 from planton.translate.ingress import external_hostname
-from planton.translate.live_checks import Placed, live_problems
+from planton.translate.live_checks import Finding, Placed, live_problems
 from planton.translate.names import cluster_name, namespace_of
 from planton.translate.platform import BackupPlatform
 from planton.types import PostgresKubernetes, PostgresOperatorKubernetes, Resource
@@ -38,7 +38,20 @@ def set_problems(
     yield from _names(databases, existing)
     placed = [Placed(message, origin) for message, origin in databases]
     yield from archive_problems(placed, platform, existing)
-    for message, origin in pairs:
+    for finding in _findings(messages, origins, placed, platform, existing):
+        if not finding.is_there_already:
+            yield finding.problem
+
+
+def _findings(
+    messages: Sequence[Resource],
+    origins: Sequence[Origin],
+    placed: Sequence[Placed],
+    platform: BackupPlatform | None,
+    existing: Existing,
+) -> Iterator[Finding]:
+    """Finds what is wrong with live databases under the operators of the set."""
+    for message, origin in zip(messages, origins, strict=True):
         if isinstance(message, PostgresOperatorKubernetes):
             yield from live_problems(message, origin, placed, platform, existing)
             yield from live_archive_problems(message, origin, placed, platform, existing)
@@ -67,6 +80,10 @@ def set_warnings(
         if isinstance(message, PostgresKubernetes)
     ]
     yield from clone_warnings(placed, platform, existing)
+    # What others have brought about must not keep anybody from a rotation of keys.
+    for finding in _findings(messages, origins, placed, platform, existing):
+        if finding.is_there_already:
+            yield finding.warning
 
 
 def _doubles(pairs: Sequence[tuple[Resource, Origin]]) -> Iterator[Problem]:

@@ -216,7 +216,12 @@ def test_from_the_cluster_alone_a_database_with_keys_of_its_own(
 def test_a_reference_of_somebody_elses_secret_from_the_cluster_alone(
     capsys: pytest.CaptureFixture[str], cluster: FakeCluster, tmp_path: Path
 ) -> None:
-    platform = planton.render(planton.load(write(tmp_path, None))).platform
+    # Both of a pair: one that is half in the manifest is not looked up without it.
+    path = Path(write(tmp_path, None))
+    path.write_text(
+        path.read_text().replace(f"{{value: {ACCESS_KEY}}}", "{secret: {namespace: storage, name: bucket, key: id}}")
+    )
+    platform = planton.render(planton.load(path)).platform
     assert platform is not None
     cluster.platform = replace(platform, credentials=Credentials({}))
     cluster.existing = Existing(from_cluster=True, databases=(ExistingDatabase("orders", "db-orders", "17"),))

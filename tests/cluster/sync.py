@@ -8,12 +8,15 @@ from typing import Any
 
 from planton.cluster._resources import CONFIG_MAP, DEPLOYMENT, SECRET, SERVICE_ACCOUNT, Key, ResourceType
 from planton.translate.generation import GENERATION
+from planton.translate.names import storage_secret_name
 from sandbox._errors import ApiError
 from tests.cluster.conftest import SETTINGS, Installed
 from tests.cluster.objects import Object
+from tests.keys import certificate as certificate_with
 
 OPERATOR = "postgres-operator"
-STORAGE = "r2-postgres-backup-credentials"
+STORAGE = storage_secret_name(keys=True, encryption="", certificate=True)
+ENCRYPTED = storage_secret_name(keys=True, encryption="libsodium", certificate=True)
 FILES = "postgres-backup-files"
 BACKUP = "postgres-pod-backup-config"
 VAULT = "vault"
@@ -51,7 +54,7 @@ def keys(number: int) -> tuple[str, str]:
 
 def certificate(number: int) -> str:
     """Makes what looks like a certificate, and is found wherever it stands."""
-    return keys_for_tests.certificate(f"SENTINELAUTHORITY{number:04d}")
+    return certificate_with(f"SENTINELAUTHORITY{number:04d}")
 
 
 class Vault:
@@ -95,8 +98,8 @@ class Vault:
         data = (found or {}).get("data") or {}
         return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
-    def generation(self, namespace: str) -> int:
-        annotations = self.read(SECRET, namespace, STORAGE)["metadata"].get("annotations") or {}
+    def generation(self, namespace: str, name: str = STORAGE) -> int:
+        annotations = self.read(SECRET, namespace, name)["metadata"].get("annotations") or {}
         return int(annotations.get("planton.ai/credentials-generation", 0))
 
     def told(self) -> int:
@@ -135,8 +138,9 @@ class Vault:
 
     def copies(self, number: int, *spaces: str) -> bool:
         """Tells whether every namespace has a pair of keys."""
-        pair = keys(number)
-        return all(tuple(self.values(space).values()) == pair for space in spaces)
+        pair = dict(zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), keys(number), strict=True))
+        found = [self.values(space) for space in spaces]
+        return all(one == {**pair, "WALG_S3_CA_CERT_FILE": "/etc/planton/backup-files/ca.crt"} for one in found)
 
     def drop(self, *spaces: str) -> None:
         """Removes databases, so that the next test does not meet them."""

@@ -9,7 +9,7 @@ import pytest
 
 import planton
 from planton.cluster import DeleteOptions
-from planton.cluster._resources import CONFIG_MAP, Key
+from planton.cluster._resources import CONFIG_MAP, POSTGRESQL, Key
 from planton.cluster.archive_record import read_record_change
 from planton.cluster.archives import Archives
 from planton.errors import ClusterError, ConflictError, RefusedError
@@ -48,10 +48,10 @@ def claim(installed: Installed, name: str, number: int = 0) -> None:
 def test_a_database_that_is_made_anew_does_not_write_into_the_old_archive(installed: Installed, name: str) -> None:
     installed.apply(database(name))
     installed.environment(name)
-    assert record(installed, name) == []
+    assert [one["why"] for one in record(installed, name)] == ["taken"]
     plan = installed.cluster.plan_delete(planton.loads(database(name)), options=DeleteOptions(databases=(name,)))
     assert words(plan)[RECORD] in ("created", "configured")
-    assert record(installed, name) == []
+    assert [one["why"] for one in record(installed, name)] == ["taken"]
     done = delete(installed, name)
     assert list(done)[:2] == [RECORD, f"postgresql/{name}/db-{name}"]
     assert record(installed, name) == [
@@ -62,6 +62,8 @@ def test_a_database_that_is_made_anew_does_not_write_into_the_old_archive(instal
             "name": f"db-{name}",
             "version": "17",
             "why": "deleted",
+            "encryption": "",
+            "key_in": "",
         }
     ]
     with pytest.raises(RefusedError) as caught:
@@ -117,12 +119,12 @@ def test_an_archive_that_moves_is_remembered_before_and_does_not_take_its_databa
     subjects = [change.subject for change in plan.changes if change.action != "unchanged"]
     assert subjects == [RECORD, f"postgresql/{name}/db-{name}"]
     installed.cluster.apply(plan, timeout=60.0)
-    assert [one["why"] for one in record(installed, name)] == ["moved"]
+    assert [one["why"] for one in record(installed, name)] == ["moved", "taken"]
     with pytest.raises(RefusedError, match="it would go back to s3://postgres-backups/backups"):
         installed.plan(database(name))
     installed.apply(database(name), allow_archive_reuse=True)
     assert [(one["prefix"].split("/")[3], one["why"]) for one in record(installed, name)] == [
-        ("backups", "moved"),
+        ("backups", "taken"),
         ("moved", "moved"),
     ]
     # To switch off and on again in one place is no harm.
@@ -183,10 +185,93 @@ def test_two_plans_at_once_do_not_forget_each_other(installed: Installed, name: 
     installed.cluster.apply(plans[0], timeout=60.0)
     with pytest.raises(ClusterError, match="it has changed since the plan"):
         installed.cluster.apply(plans[1], timeout=60.0)
-    assert record(installed, second) == []
+    assert [one["why"] for one in record(installed, second)] == ["taken"]
     installed.apply(database(second, backup=f"s3_prefix: /moved/{second}"))
+    for one in (first, second):
+        assert [each["why"] for each in record(installed, one)] == ["moved", "taken"]
+
+
+def test_two_new_databases_at_once_do_not_keep_each_other_waiting(installed: Installed, name: str) -> None:
+    first, second = name, f"{name}-b"
+    plans = [installed.plan(database(one)) for one in (first, second)]
+    for plan in plans:
+        installed.cluster.apply(plan, timeout=60.0)
     assert record(installed, first)
     assert record(installed, second)
+    # But for one archive, which the second one did not know to be taken.
+    same = [database(f"{name}-{one}", backup=f"s3_prefix: /same/{name}") for one in "cd"]
+    plans = [installed.plan(one) for one in same]
+    installed.cluster.apply(plans[0], timeout=60.0)
+    with pytest.raises(ClusterError, match="since the plan"):
+        installed.cluster.apply(plans[1], timeout=60.0)
+
+
+def test_a_database_that_was_deleted_without_planton(installed: Installed, name: str) -> None:
+    installed.apply(database(name))
+    installed.environment(name)
+    path = f"/apis/acid.zalan.do/v1/namespaces/{name}/postgresqls/db-{name}"
+    installed.harness.edit(
+        installed.database(name), {"metadata": {"annotations": {"delete-clustername": f"db-{name}"}}}
+    )
+    installed.api.request("DELETE", path)
+    installed.until(lambda: installed.harness.server.get(Key(POSTGRESQL, name, f"db-{name}")) is None)
+    with pytest.raises(RefusedError, match="has been deleted since without planton"):
+        installed.plan(database(name))
+    claim(installed, name)
+    assert words(installed.plan(database(name)))[f"postgresql/{name}/db-{name}"] == "created"
+
+
+def test_an_installation_without_entries_gets_them_with_the_next_change(installed: Installed, name: str) -> None:
+    installed.apply(database(name))
+    installed.environment(name)
+    found = installed.api.request("GET", PATH)
+    mine = {key: None for key in found["data"] if key.startswith(f"{name}.")}
+    body: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": found["metadata"]}
+    installed.harness.edit(body, {"data": mine})
+    assert not installed.plan(database(name)).changed
+    assert record(installed, name) == []
+    installed.apply(database(name, backup='backup_schedule: "0 5 * * *"'))
+    assert [one["why"] for one in record(installed, name)] == ["taken"]
+
+
+def test_backups_that_go_on_with_another_key(installed: Installed, name: str) -> None:
+    def encrypted(key: str, *, on: bool = True) -> str:
+        method = f"encryption: {{libsodium: {{key: {{secret: {{name: keys, key: {key}}}}}}}}}"
+        return database(name, backup=f"enable_backup: {'true' if on else 'false'}\n{method}")
+
+    installed.api.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    keys = {"one": "01" * 32, "two": "02" * 32}
+    installed.api.request(
+        "POST", f"/api/v1/namespaces/{name}/secrets", {"metadata": {"name": "keys"}, "stringData": keys}
+    )
+    installed.apply(encrypted("one"))
+    installed.environment(name)
+    installed.apply(encrypted("one", on=False))
+    (stopped,) = record(installed, name)
+    assert (stopped["why"], stopped["encryption"].split()[0]) == ("stopped", "libsodium")
+    assert stopped["key_in"].startswith(f"db-{name}-backup")
+    assert not any(value in json.dumps(stopped) for value in keys.values())
+    assert installed.plan(encrypted("one")).changed
+    with pytest.raises(RefusedError, match="--allow-encryption-change"):
+        installed.plan(encrypted("two"))
+    with pytest.raises(RefusedError, match="would be encrypted in another way"):
+        installed.plan(database(name, backup="enable_backup: true"))
+    # A delta would be made of what cannot be read, whatever is allowed.
+    with pytest.raises(RefusedError, match="Set delta_max_steps to 0 in the same apply"):
+        installed.plan(encrypted("two") + "    tuning: {delta_max_steps: 2}\n", allow_encryption_change=True)
+    plan = installed.plan(encrypted("two"), allow_encryption_change=True)
+    assert any("becomes unreadable" in effect for effect in plan.effects)
+    # The same on the kept volume.
+    installed.apply(encrypted("one"))
+    delete(installed, name)
+    claim(installed, name)
+    with pytest.raises(RefusedError, match="--allow-encryption-change"):
+        installed.plan(encrypted("two"))
+    assert installed.plan(encrypted("one")).changed
+    secret = stopped["key_in"].partition("/")[0]
+    installed.api.request("DELETE", f"/api/v1/namespaces/{name}/secrets/{secret}")
+    with pytest.raises(RefusedError, match="cannot be compared any more"):
+        installed.plan(encrypted("one"))
 
 
 def test_a_record_that_is_full_ends_a_plan(installed: Installed, name: str) -> None:

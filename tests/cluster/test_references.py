@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import socket
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 import planton
 from planton.cluster import connect
 from planton.cluster._server import Server
-from planton.cluster.references import resolve
+from planton.cluster.references import UnresolvedError, resolve, secret_value
 from planton.errors import ClusterError, ManifestError
 from planton.manifest import Manifests, prepare
 from planton.translate.secret_values import Reference
@@ -154,6 +156,69 @@ def test_a_pipe(tmp_path: Path, content: str, reason: str) -> None:
             assert found.get(Reference("file", str(file))) == KEY_ID
     finally:
         writer.join()
+
+
+def test_a_pipe_that_nobody_writes_to(tmp_path: Path) -> None:
+    file = tmp_path / "pipe"
+    os.mkfifo(file)
+    found: list[str] = []
+
+    def read() -> None:
+        with pytest.raises(ManifestError) as raised:
+            resolve(None, messages(f'file: "{file}"'))
+        found.append(refused(raised.value))
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    reader.join(10)
+    assert not reader.is_alive(), "it waits for ever"
+    assert "a pipe, which is empty, or which nobody writes to" in found[0]
+
+
+def test_a_process_substitution() -> None:
+    """The shell has both sides open; what writes may take its time."""
+    reading, writing = os.pipe()
+
+    def write() -> None:
+        time.sleep(0.3)
+        os.write(writing, KEY_ID.encode())
+        os.close(writing)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        found = resolve(None, messages(f'file: "/dev/fd/{reading}"'))
+        assert found.get(Reference("file", f"/dev/fd/{reading}")) == KEY_ID
+    finally:
+        writer.join()
+        os.close(reading)
+
+
+def test_a_socket_and_nothing(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "socket"))
+        with pytest.raises(ManifestError, match="cannot be read: "):
+            resolve(None, messages(f'file: "{tmp_path / "socket"}"'))
+    with pytest.raises(ManifestError, match="is empty"):
+        resolve(None, messages('file: "/dev/null"'))
+
+
+def test_a_key_in_the_place_of_a_name_is_not_shown() -> None:
+    key = "SENTINEL" + "AKIAZ7Z7Z7Z7"
+    with pytest.raises(ManifestError) as raised:
+        resolve(None, messages(f"environment_variable: {key}"))
+    text = refused(raised.value)
+    assert key not in text
+    assert "spec.backup_config.credentials.access_key_id: refers to environment variable …" in text
+    assert "which is not set here, or is empty" in text
+    for secret, reference in (
+        (None, Reference("Secret", "vault/3f8a91c07de24b563f8a91c07de24b56", "id")),
+        ({"data": {}}, Reference("Secret", "vault/bucket", "3f8a91c07de24b563f8a91c07de24b56")),
+    ):
+        with pytest.raises(UnresolvedError) as missing:
+            secret_value(secret, reference)
+        assert "3f8a" not in str(missing.value)
+        assert "Secret vault/" in str(missing.value)
 
 
 def test_a_device_without_end() -> None:

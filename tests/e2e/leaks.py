@@ -10,8 +10,12 @@ import string
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote
 
+from tests.keys import certificate, private_key
+
 _LETTERS = string.ascii_letters + string.digits
 _HALF = 10
+# What is read before it is written has to be whole.
+_WHOLE = {"CERTIFICATE": certificate, "PGP PRIVATE KEY BLOCK": private_key}
 _WORD = re.compile(r"[A-Za-z0-9+/=]{8,}")
 
 
@@ -76,6 +80,8 @@ class Hunter:
         """Makes a key or a certificate of several lines."""
         first, last = self._core(label), self._core(label)
         self._known(label, first, first)
+        if title in _WHOLE:
+            return self._known(label, _WHOLE[title](first, last), last)
         head, end = f"-----BEGIN {title}-----", f"-----END {title}-----"
         return self._known(label, f"{head}\n\n{first}\n{last}\n{end}\n", last)
 

@@ -33,7 +33,13 @@ pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("e2e-leaks")]
 ALL = (PLAIN, *DATABASES)
 NEWCOMER = "leak-newcomer"
 ALLOWED = PlanOptions(allow_encryption_change=True)
-STORAGE, FILES = "r2-postgres-backup-credentials", "postgres-backup-files"
+FIRST_STORAGE, STORAGE = "r2-postgres-backup-credentials-libsodium", "r2-postgres-backup-credentials-pgp-ca"
+"""The operator's Secret of the first round, and of the others."""
+FILES = "postgres-backup-files"
+OWN = {
+    name: f"db-{name}-backup-credentials-{method}"
+    for name, method in zip(DATABASES, ("libsodium", "pgp", "libsodium", "pgp"), strict=True)
+}
 
 
 def _first_round(world: World) -> None:
@@ -128,7 +134,7 @@ def _conflicts(world: World) -> None:
     messages = planton.load(world.folder / "inputs" / "round-4.yaml")
     theirs = world.hunter.key("key of others")
     name = DATABASES[1]
-    secret = f"/api/v1/namespaces/{name}/secrets/db-{name}-backup-credentials"
+    secret = f"/api/v1/namespaces/{name}/secrets/{OWN[name]}"
     data = {"data": {"AWS_SECRET_ACCESS_KEY": encoded(theirs)}}
     merge = {"content_type": "application/merge-patch+json"}
     # The policy may be in force for a moment still.
@@ -315,14 +321,21 @@ def test_only_data_of_secrets_has_credentials(world: World) -> None:
     assert elsewhere == {}
     expected = {("postgres-operator", STORAGE), ("postgres-operator", FILES), (VAULT, "vault")}
     expected |= {(name, secret) for name in ALL for secret in (STORAGE, FILES)}
-    expected |= {(name, f"db-{name}-{what}") for name in DATABASES for what in ("backup-credentials", "store-ca")}
+    expected |= {(name, FIRST_STORAGE) for name in ("postgres-operator", *ALL)}
+    expected |= {(name, secret) for name in DATABASES for secret in (OWN[name], f"db-{name}-store-ca")}
     assert holders == expected
     assert {item["kind"] for item in world.objects} >= {"Event", "StatefulSet", "postgresql", "ConfigMap", "Deployment"}
     assert any(item["metadata"].get("managedFields") for item in world.objects)
 
 
 def test_the_last_credentials_are_there_and_those_before_are_gone(world: World) -> None:
-    secrets = [item for item in world.objects if item["kind"] == "Secret"]
+    """Pods may refer to a Secret with another set of keys still: the first round's stays as it is."""
+    every = [item for item in world.objects if item["kind"] == "Secret"]
+    secrets = [item for item in every if item["metadata"]["name"] != FIRST_STORAGE]
+    former = world.hunter.find(json.dumps([item for item in every if item not in secrets]))
+    assert {label.partition(" (")[0] for label in former} == {
+        f"1 operator {what}" for what in ("access_key_id", "secret_access_key", "libsodium")
+    }
     found = world.hunter.find(json.dumps(secrets))
     labels = {label for label in world.hunter.labels if label.startswith("3 ")}
     assert {label.rpartition(" (")[0] for label in found} == labels

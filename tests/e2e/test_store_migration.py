@@ -27,6 +27,7 @@ from tests.e2e.thirty import (
     operator,
 )
 from tests.e2e.watching import GENERATION, MARK, Recording, digest_of
+from tests.keys import certificate
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 

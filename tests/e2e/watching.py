@@ -197,6 +197,12 @@ class Recording:
             mine = dict(self._latest[kind])
         return there == mine
 
+    def versions(self, kind: str) -> list[tuple[int, Object]]:
+        """Gives everything that objects of a kind have ever been, each with its revision."""
+        self.settle()
+        with self._lock:
+            return sorted(((one[0], one[3]) for one in self._events if one[2] == kind), key=lambda one: one[0])
+
     def check(self) -> None:
         """Goes through every state since the last check, and finds everything that must never be."""
         horizon = self.settle()

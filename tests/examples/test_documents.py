@@ -12,7 +12,7 @@ import pytest
 
 import planton
 from planton.cluster.recovery_window import recovery_window
-from planton.rendering import Rendering, environment
+from planton.rendering import Rendering
 from planton.translate.environment import SPILO_DEFAULTS
 from planton.translate.existing import Existing
 from planton.translate.platform import BackupPlatform
@@ -21,6 +21,8 @@ from planton.translate.secret_fields import references_in
 from planton.translate.secret_values import Reference, SecretValues
 from planton.translate.store import STORE_VARIABLES, store_of
 from planton.types import BackupStorage, Resource
+from tests.keys import certificate, private_key
+from tests.translate.spilo_model import pod_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -103,8 +105,7 @@ def test_what_the_pods_get(path: Path) -> None:
     listed = dict(re.findall(r"^\| `([A-Za-z0-9_]+)` \| `(.*)` \|$", table, re.MULTILINE))
     messages = planton.loads(manifests(path)[0])
     existing, _ = filled(messages)
-    variables = environment(messages, "orders", existing=existing)
-    told = {one.name: one.value for one in variables if one.source == "operator" and one.value is not None}
+    told = pod_environment(planton.render(messages, existing=existing), "db-orders", "orders")
     assert listed == {name: value for name, value in told.items() if name in STORE_VARIABLES | {"WALG_S3_PREFIX"}}
 
 

@@ -12,6 +12,7 @@ import planton
 from planton.translate.policy import POLICY_VARIABLES
 from planton.translate.secret_values import Reference, SecretValues
 from planton.types import BackupTuning
+from tests.keys import private_key
 from tests.translate import spilo_model
 from tests.translate.stores import EXISTING, OPERATOR_KEYS, VERSIONS, database, operator
 

@@ -39,6 +39,7 @@ FULL = BackupPlatform(
     file_names=("ca.crt",),
     sources={"AWS_ACCESS_KEY_ID": "storage/bucket/id", "ca.crt": "storage/authority/ca.crt"},
     service_account_annotations={"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/x"},
+    max_instances="3",
     credentials=Credentials({"AWS_ACCESS_KEY_ID": "SENTINEL-KEY"}),
     files=Credentials({"ca.crt": "SENTINEL-FILE"}),
     generation=3,

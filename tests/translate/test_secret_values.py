@@ -18,6 +18,7 @@ from planton.translate.platform import BackupPlatform
 from planton.translate.secret_checks import as_stored, value_problem
 from planton.translate.secret_values import Credentials, Reference, SecretValues, credentials_from, reference_of
 from planton.types import SecretKeyReference, SecretValue
+from tests.keys import AUTHORITY, TEST_ONLY_KEY
 
 SENTINEL = "SENTINEL/key+0001"
 ENVIRONMENT = Reference("environment variable", "STORE_KEY")
@@ -126,7 +127,7 @@ def test_what_nobody_looked_up_is_no_base64() -> None:
 
 
 PRIVATE = "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQdGBGV\n=abcd\n-----END PGP PRIVATE KEY BLOCK-----\n"
-CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"
+CERTIFICATE = AUTHORITY.rstrip()
 
 
 @pytest.mark.parametrize(
@@ -159,6 +160,25 @@ def test_the_form_in_which_a_secret_holds_it(key: str, value: str, stored: str) 
 
 
 NOT_32_BYTES = "must be 32 bytes in base64 (44 characters), since transform is base64"
+BEGIN, END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+DAMAGED = (
+    f"{BEGIN}\nMIIB\n{END}",
+    f"{BEGIN}\nMIIB",
+    f"{BEGIN}\n{END}",
+    f"{BEGIN}\nnonsense of some length\n{END}",
+    f"{BEGIN}\n{base64.b64encode(b'0' * 300).decode()}\n{END}",
+    CERTIFICATE.replace("MIIBozCC", "MIIBozCD"),
+    CERTIFICATE.replace("MIIBozCC", "!IIBozCC"),
+    CERTIFICATE.partition("-----END")[0],
+    "\n".join(line for number, line in enumerate(CERTIFICATE.splitlines()) if number != 4),
+)
+NO_CERTIFICATE = (
+    "cannot be read: what stands after -----BEGIN CERTIFICATE----- is no certificate, or is cut off or damaged"
+)
+ONE_OF_TWO = (
+    "cannot be read: one of 2 blocks, which stands after -----BEGIN CERTIFICATE----- is no certificate, or is cut off "
+    "or damaged"
+)
 ABOVE = "a" * (64 * 1024 + 1)
 
 
@@ -191,7 +211,7 @@ ABOVE = "a" * (64 * 1024 + 1)
                 "0" * 64,
             )
         ),
-        ("WALG_PGP_KEY", "", as_stored("WALG_PGP_KEY", PRIVATE), ""),
+        ("WALG_PGP_KEY", "", as_stored("WALG_PGP_KEY", TEST_ONLY_KEY), ""),
         (
             "WALG_PGP_KEY",
             "",
@@ -203,6 +223,10 @@ ABOVE = "a" * (64 * 1024 + 1)
         ("WALG_PGP_KEY_PASSPHRASE", "", "", "must be one line"),
         ("WALG_PGP_KEY_PASSPHRASE", "", "two\nlines", "must be one line"),
         ("ca.crt", "", CERTIFICATE, ""),
+        ("ca.crt", "", f"of the store\n{CERTIFICATE}\nand another\n{CERTIFICATE}", ""),
+        *(("ca.crt", "", text, NO_CERTIFICATE) for text in DAMAGED),
+        ("ca.crt", "", f"{CERTIFICATE}\n{DAMAGED[0]}", ONE_OF_TWO),
+        ("ca.crt", "", f"{DAMAGED[1]}\n{CERTIFICATE}", ONE_OF_TWO),
         ("ca.crt", "", "MIIB", "holds no certificate in PEM form (-----BEGIN CERTIFICATE----- …)"),
         *(
             (
@@ -219,6 +243,54 @@ def test_what_a_value_has_to_be(key: str, transform: str, value: str, problem: s
     found = value_problem(key, value, transform)
     assert found == problem
     assert not value or len(value) < 8 or value == HIDDEN or value not in found
+
+
+TEMPORARY = "ASIA" + "Z7" * 8
+
+
+def test_temporary_keys_are_refused_where_they_cannot_work() -> None:
+    found = value_problem("AWS_ACCESS_KEY_ID", TEMPORARY, store="aws_s3")
+    assert found.startswith("is the id of temporary keys (ASIA…): they work with a session token only")
+    assert TEMPORARY not in found
+    for store in ("", "s3_compatible", "cloudflare_r2", "google_cloud_storage"):
+        assert value_problem("AWS_ACCESS_KEY_ID", TEMPORARY, store=store) == ""
+    for key in (TEMPORARY.replace("ASIA", "AKIA"), TEMPORARY.lower(), f"{TEMPORARY}X", TEMPORARY[:-1]):
+        assert value_problem("AWS_ACCESS_KEY_ID", key, store="aws_s3") == ""
+    assert value_problem("AWS_SECRET_ACCESS_KEY", TEMPORARY, store="aws_s3") == ""
+
+
+HEX = "3f8a91c07de24b56" * 2
+
+
+@pytest.mark.parametrize(
+    ("reference", "shown"),
+    [
+        (Reference("environment variable", "AKIA" + "Z7" * 8), "environment variable …"),
+        (Reference("environment variable", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"), "environment variable …"),
+        (Reference("environment variable", HEX), "environment variable …"),
+        (Reference("Secret", f"storage/{HEX}", "id"), "key id of Secret storage/…"),
+        (Reference("Secret", "storage/bucket", HEX), "key … of Secret storage/bucket"),
+        (Reference("Secret", f"{HEX}/bucket", "id"), "key id of Secret …/bucket"),
+    ],
+)
+def test_a_key_in_the_place_of_a_name_is_not_shown(reference: Reference, shown: str) -> None:
+    assert str(reference) == shown
+    assert not reference.is_showable
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        ENVIRONMENT,
+        SECRET,
+        Reference("environment variable", "AWS_SECRET_ACCESS_KEY_2"),
+        Reference("file", f"keys/{HEX}…"),
+        Reference("Secret", "d123456-vault/backup-keys", "tls.crt"),
+    ],
+)
+def test_names_are_shown(reference: Reference) -> None:
+    assert reference.is_showable
+    assert reference.name in str(reference)
 
 
 SAME, OTHER = Credentials({"A": "x"}), Credentials({"A": "y"})

@@ -44,6 +44,18 @@ ENCRYPTION: dict[str, dict[str, Any]] = {
 ENCRYPTION_NAMES = (
     "WALG_LIBSODIUM_KEY", "WALG_LIBSODIUM_KEY_TRANSFORM", "WALG_PGP_KEY", "WALG_PGP_KEY_PASSPHRASE",
 )  # fmt: skip
+# The last column of the table -> the Secret, and what the pods have from there.
+LIBSODIUM_NAMES, PGP_NAMES = ("WALG_LIBSODIUM_KEY",), ("WALG_PGP_KEY", "WALG_PGP_KEY_PASSPHRASE")
+HOLDERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "nothing": ("", ()),
+    "own libsodium": ("db-orders-backup-libsodium", LIBSODIUM_NAMES),
+    "own PGP": ("db-orders-backup-pgp", PGP_NAMES),
+    "operator's libsodium": (
+        "r2-postgres-backup-credentials-libsodium",
+        (*LIBSODIUM_NAMES, "WALG_LIBSODIUM_KEY_TRANSFORM"),
+    ),
+    "operator's PGP": ("r2-postgres-backup-credentials-pgp", PGP_NAMES),
+}
 
 
 def manifest(operator: dict[str, Any] | None, database: dict[str, Any], version: str, replicas: int = 2) -> str:
@@ -124,22 +136,17 @@ def test_encryption(row: list[str], version: str) -> None:
     wanted: dict[str, Entry] = {}
     for name, cell in zip(ENCRYPTION_NAMES, row[2:6], strict=True):
         if cell != "-":
-            wanted[name] = (OWN_SECRET, name) if cell == "own" else unquoted(cell)
+            own = "db-orders-backup-libsodium" if "LIBSODIUM" in name else "db-orders-backup-pgp"
+            wanted[name] = (own, name) if cell == "own" else unquoted(cell)
     assert env == wanted
     found = {name: value for name, value in of_pods(pods, ENCRYPTION_NAMES).items() if value}
-    own = {
-        "nothing": {},
-        "own libsodium": {"WALG_LIBSODIUM_KEY": OWN_SECRET},
-        "own PGP": {"WALG_PGP_KEY": OWN_SECRET},
-        "operator's libsodium": {"WALG_LIBSODIUM_KEY": OPERATOR_SECRET},
-        "operator's PGP": {"WALG_PGP_KEY": OPERATOR_SECRET},
-    }[row[6]]
-    keys = {name: value[0] for name, value in found.items() if isinstance(value, tuple)}
-    assert {name: holder for name, holder in keys.items() if "PASSPHRASE" not in name} == own
-    # A passphrase comes with a key from the same place, a transform with a key of libsodium, or not at all.
-    assert set(keys.values()) == set(own.values())
-    assert ("WALG_PGP_KEY_PASSPHRASE" in keys) == ("passphrase" in (row[1] if row[1] != "-" else row[0]))
-    assert found.get("WALG_LIBSODIUM_KEY_TRANSFORM", "") == ("hex" if "WALG_LIBSODIUM_KEY" in own else "")
+    # All of a method comes from one place, the passphrase with its key also where there is none. Only a database says
+    # its transform itself.
+    holder, names = HOLDERS[row[6]]
+    assert found == {
+        **{name: (holder, name) for name in names},
+        **({"WALG_LIBSODIUM_KEY_TRANSFORM": "hex"} if row[6] == "own libsodium" else {}),
+    }
 
 
 def test_the_table_of_encryption_has_every_pair() -> None:
@@ -266,4 +273,5 @@ def test_without_an_archive_nothing_of_it_is_written(operator: dict[str, Any] | 
     ((path, message),) = warnings_of(text)
     assert path == next(iter(given))
     assert message.startswith("has no effect")
-    assert not [one for one in planton.render(planton.loads(text)) if one["metadata"]["name"] == OWN_SECRET]
+    names = [one["metadata"]["name"] for one in planton.render(planton.loads(text)) if one["kind"] == "Secret"]
+    assert not [name for name in names if name.startswith("db-")]
