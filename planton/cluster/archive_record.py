@@ -283,4 +283,7 @@ def _check_additions(step: Step, fresh: Mapping[str, str], now: Mapping[str, str
     for one in read_record(fresh):
         for other in others:
             if other.archive == one.archive or other.archive.is_within(one.archive):
-                raise changed(step.key, [f"{other} has {other.prefix} by now"])
+                who = f"{one.namespace}/{one.name}"
+                raise changed(
+                    step.key, [f"{who} would archive to {one.archive}: {other.prefix} is by now that of {other}"]
+                )

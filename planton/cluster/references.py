@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import select
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from planton.translate.secret_values import Reference, SecretValues
 
 # A Secret holds at most 1 MiB in all, and no key or certificate has a part of it.
 _LONGEST = 64 * 1024
+_PATIENCE = 2.0
 
 
 class UnresolvedError(Exception):
@@ -99,9 +101,12 @@ def _file(name: str) -> str:
         # A pipe opens only when somebody writes to it, unless one says not to wait. One that nobody has open for
         # writing is at its end; of a process substitution the shell has opened both sides before.
         with open(name, "rb", opener=_without_waiting) as stream:
+            is_pipe = stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
+            if is_pipe:
+                # Who writes may be just about to open it.
+                select.select([stream], [], [], _PATIENCE)
             os.set_blocking(stream.fileno(), True)
             # Of a pipe the size is known only afterwards.
-            is_pipe = stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
             content = stream.read(_LONGEST + 1)
     except OSError as error:
         raise UnresolvedError(f"refers to file {name}, which cannot be read: {error.strerror}") from None

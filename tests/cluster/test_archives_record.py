@@ -235,9 +235,9 @@ def test_an_installation_without_entries_gets_them_with_the_next_change(installe
 
 
 def test_backups_that_go_on_with_another_key(installed: Installed, name: str) -> None:
-    def encrypted(key: str, *, on: bool = True) -> str:
-        method = f"encryption: {{libsodium: {{key: {{secret: {{name: keys, key: {key}}}}}}}}}"
-        return database(name, backup=f"enable_backup: {'true' if on else 'false'}\n{method}")
+    def encrypted(key: str, *, on: bool = True, more: str = "") -> str:
+        method = f"encryption: {{libsodium: {{transform: hex, key: {{secret: {{name: keys, key: {key}}}}}}}}}"
+        return database(name, backup=f"enable_backup: {'true' if on else 'false'}\n{method}\n{more}")
 
     installed.api.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
     keys = {"one": "01" * 32, "two": "02" * 32}
@@ -258,7 +258,7 @@ def test_backups_that_go_on_with_another_key(installed: Installed, name: str) ->
         installed.plan(database(name, backup="enable_backup: true"))
     # A delta would be made of what cannot be read, whatever is allowed.
     with pytest.raises(RefusedError, match="Set delta_max_steps to 0 in the same apply"):
-        installed.plan(encrypted("two") + "    tuning: {delta_max_steps: 2}\n", allow_encryption_change=True)
+        installed.plan(encrypted("two", more="tuning: {delta_max_steps: 2}"), allow_encryption_change=True)
     plan = installed.plan(encrypted("two"), allow_encryption_change=True)
     assert any("becomes unreadable" in effect for effect in plan.effects)
     # The same on the kept volume.

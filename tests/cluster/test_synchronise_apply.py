@@ -16,6 +16,7 @@ from planton.cluster._server import Server
 from planton.cluster.own_secrets import read_outdated
 from planton.cluster.synchronise import Synchroniser
 from planton.errors import ClusterError
+from planton.translate.names import storage_secret_name
 from planton.translate.platform import PLATFORM_ANNOTATION
 from planton.translate.sync_job import sync_job
 from sandbox import Sandbox
@@ -33,6 +34,7 @@ from tests.cluster.sync import (
     leaks,
     operator,
 )
+from tests.keys import TEST_ONLY_KEY
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("synchronise-apply")]
 
@@ -204,6 +206,24 @@ def test_an_encryption_key_is_taken_only_where_a_copy_proves_it(vault: Vault, na
     assert vault.values(OPERATOR, ENCRYPTED) == vault.values(name, ENCRYPTED) == whole
     assert vault.told() == told + 1
     assert not installed.plan(operator(LIBSODIUM)).changed
+
+
+def test_a_key_without_passphrase_is_complete(vault: Vault, name: str) -> None:
+    installed = vault.installed
+    vault.write("encryption", {"hex": "ab" * 32, "pgp": TEST_ONLY_KEY})
+    text = operator("    encryption: {pgp: {key: {secret: {namespace: vault, name: encryption, key: pgp}}}}")
+    installed.apply(text, allow_encryption_change=True)
+    vault.foreign_database(name)
+    vault.rotate(25)
+    installed.cluster.synchronise_credentials()
+    secret = storage_secret_name(keys=True, encryption="pgp", certificate=True)
+    whole = vault.values(OPERATOR, secret)
+    assert (whole["WALG_PGP_KEY_PASSPHRASE"], whole["AWS_ACCESS_KEY_ID"]) == ("", keys(25)[0])
+    assert vault.values(name, secret) == whole
+    vault.api.request("DELETE", f"{SECRETS_PATH}/{secret}")
+    installed.cluster.synchronise_credentials()
+    assert vault.values(OPERATOR, secret) == whole
+    assert not installed.plan(text).changed
 
 
 def test_an_account_that_the_operator_made_is_written_over(vault: Vault, name: str) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,7 +76,7 @@ class Switches:
 
     def begins_at(self, text: str, wanted: Mapping[str, Any], *missing: str) -> None:
         """Brings about the state in which a test begins, whatever the one before has left."""
-        self.city.apply(text, allow_encryption_change=True, allow_archive_reuse=True)
+        self.city.apply(text, **FORCED)
         self.city.until(lambda: self.city.collect_orphans() or self.all_have(wanted, *missing), str(wanted))
         for _ in self.templates():
             pass
@@ -133,10 +132,9 @@ def switches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Switches]:
         made.close()
 
 
-R2_WITH_AUTHORITY = """storage:
-  bucket_name: backups
-  s3_compatible: {endpoint: 'https://account.r2.cloudflarestorage.com', region: auto}
-  certificate_authority: {file: 'CERTIFICATE'}"""
+MINIO = "storage: {bucket_name: backups, s3_compatible: {endpoint: 'https://minio.example.com:9000'}%s}"
+FORCED = {"allow_encryption_change": True, "allow_archive_reuse": True}
+"""An apply that was killed between the two ConfigMaps goes on only so: it finds the new archive told, not the key."""
 AT_OLD = "s3_prefix_template: backups/$(SCOPE)/$(PGVERSION)"
 IN_CLEAR = {"AWS_ACCESS_KEY_ID": (STORAGE, "AWS_ACCESS_KEY_ID")}
 WITH_KEY = {name: (f"{STORAGE}-libsodium", name) for name in ("AWS_ACCESS_KEY_ID", KEY, TRANSFORM)}
@@ -147,7 +145,7 @@ def test_encryption_comes_with_a_new_archive(switches: Switches) -> None:
     switches.begins_at(switches.text(R2, AT_OLD), {**IN_CLEAR, PREFIX: OLD}, KEY)
     wanted = {**WITH_KEY, PREFIX: NEW}
     # The backup ConfigMap, that which names the Secret, and the Deployment, at least.
-    kills = switches.goes_to(switches.text(R2, AT_NEW, ENCRYPTED), wanted, AUTHORITY, allow_archive_reuse=True)
+    kills = switches.goes_to(switches.text(R2, AT_NEW, ENCRYPTED), wanted, AUTHORITY, **FORCED)
     assert kills >= 3
     seen = list(switches.templates())
     assert any(KEY in values for _, values, _ in seen)
@@ -157,12 +155,13 @@ def test_encryption_comes_with_a_new_archive(switches: Switches) -> None:
 
 
 def test_an_authority_comes_and_goes(switches: Switches) -> None:
-    switches.begins_at(switches.text(R2, AT_NEW, ENCRYPTED), {**WITH_KEY, PREFIX: NEW}, AUTHORITY)
-    store = R2_WITH_AUTHORITY.replace("CERTIFICATE", str(switches.city.folder / "ca.crt"))
-    assert switches.goes_to(switches.text(store, AT_NEW, ENCRYPTED), WITH_AUTHORITY) >= 2
+    authority = f", certificate_authority: {{file: '{switches.city.folder / 'ca.crt'}'}}"
+    public, private = (switches.text(MINIO % more, AT_NEW, ENCRYPTED) for more in ("", authority))
+    switches.begins_at(public, {**WITH_KEY, PREFIX: NEW, "AWS_REGION": "us-east-1"}, AUTHORITY)
+    assert switches.goes_to(private, WITH_AUTHORITY) >= 2
     seen = list(switches.templates())
     assert any(AUTHORITY in values for _, values, _ in seen)
-    switches.goes_to(switches.text(R2, AT_NEW, ENCRYPTED), {**WITH_KEY, PREFIX: NEW}, AUTHORITY)
+    switches.goes_to(public, WITH_KEY, AUTHORITY)
     for place, values, mounts in [*seen, *switches.templates()]:
         assert AUTHORITY not in values or f"postgres-backup-files {FOLDER}" in mounts, place
         assert KEY in values, place
@@ -174,8 +173,7 @@ def test_encryption_goes(switches: Switches, prefix: str) -> None:
     """From the same archive, or with a new one."""
     switches.begins_at(switches.text(R2, AT_NEW, ENCRYPTED), {**WITH_KEY, PREFIX: NEW}, AUTHORITY)
     text = switches.text(R2, AT_NEW if prefix == NEW else AT_LAST)
-    options = {"allow_encryption_change": True} if prefix == NEW else {"allow_archive_reuse": True}
-    assert switches.goes_to(text, {**IN_CLEAR, PREFIX: prefix}, KEY, TRANSFORM, **options) >= 2
+    assert switches.goes_to(text, {**IN_CLEAR, PREFIX: prefix}, KEY, TRANSFORM, **FORCED) >= 2
     for place, values, _ in switches.templates():
         assert (KEY in values) == (TRANSFORM in values), place
     # Pods that have not restarted yet still refer to it.

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import base64
-import itertools
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +64,13 @@ ON_R2 = {
     "WALG_DISABLE_S3_SSE": "true",
     "WALG_S3_PREFIX": "s3://backups/backups/$(SCOPE)/$(PGVERSION)",
 }
+# What is of use with the mount only stands in the Secret, whose name says so. It is a new one: so its keys are.
+AUTHORITY = {"WALG_S3_CA_CERT_FILE": "/etc/planton/backup-files/ca.crt"}
 ON_MINIO = {
     **ON_R2,
+    **{name: (f"{STORAGE}-ca", name) for name in (*REFERENCES, *AUTHORITY)},
     "AWS_ENDPOINT": "https://minio.example.com:9000",
     "AWS_REGION": "us-east-1",
-    "WALG_S3_CA_CERT_FILE": "/etc/planton/backup-files/ca.crt",
-    GENERATION: "1",
 }
 WITH_IDENTITY = {
     **IN_ALL,
@@ -78,8 +78,9 @@ WITH_IDENTITY = {
     "WALG_S3_PREFIX": "s3://other-backups/backups/$(SCOPE)/$(PGVERSION)",
     "WALG_S3_SSE": "AES256",
 }
-ON_AWS = {**WITH_IDENTITY, **REFERENCES, GENERATION: "2"}
-BY_VAULT = {**ON_AWS, GENERATION: "3"}
+# The Secret of R2 once more, with other keys in it.
+ON_AWS = {**WITH_IDENTITY, **REFERENCES, GENERATION: "1"}
+BY_VAULT = {**ON_AWS, GENERATION: "2"}
 SWITCHED_OFF = {key: value for key, value in BY_VAULT.items() if key != "WALG_S3_PREFIX"} | {"USE_WALG_BACKUP": "false"}
 
 
@@ -91,16 +92,18 @@ class Station:
         parts: What its backup_config says.
         environment: What a database that inherits everything has then.
         keys: Whether it comes with keys that there have never been: `new`, `vault`, or empty for no change.
+        further: What stands beside them in the Secret.
     """
 
     parts: tuple[str, ...]
     environment: Mapping[str, Any]
     keys: str = ""
+    further: Mapping[str, str] = field(default_factory=dict)
 
 
 STATIONS = {
     "R2": Station((R2, KEYS), ON_R2, "new"),
-    "MinIO": Station((MINIO, KEYS), ON_MINIO, "new"),
+    "MinIO": Station((MINIO, KEYS), ON_MINIO, "new", AUTHORITY),
     "AWS": Station((AWS, KEYS), ON_AWS, "new"),
     "identity": Station((AWS, IDENTITY), WITH_IDENTITY),
     "vault": Station((AWS, VAULT_KEYS), BY_VAULT, "vault"),
@@ -129,7 +132,6 @@ class Journey:
         city.apply(operator() + self.set)
         self.recording = Recording(city.api)
         self.recording.rules.files.add(digest_of({"ca.crt": CERTIFICATE}))
-        self._generation = itertools.count()
 
     def text(self, station: Station) -> str:
         return operator(*station.parts).replace("CERTIFICATE", str(self.certificate)) + self.set
@@ -137,7 +139,7 @@ class Journey:
     def prepare(self, station: Station) -> str:
         if station.keys:
             keys = HANDMADE if station.keys == "vault" else self.city.new_keys()
-            expect(self.recording, next(self._generation), keys)
+            expect(self.recording, int(station.environment.get(GENERATION, 0)), {**keys, **station.further})
         return self.text(station)
 
 
@@ -164,7 +166,7 @@ def test_thirty_databases_killed_on_the_way(city: City) -> None:
                 journey.recording.check()
             city.apply(text, allow_archive_reuse=True)
             told = city.get("/api/v1/namespaces/postgres-operator/configmaps/postgres-pod-backup-config")["data"]
-            wanted = {key: value for key, value in station.environment.items() if key not in REFERENCES}
+            wanted = {key: value for key, value in station.environment.items() if isinstance(value, str)}
             assert told == wanted, name
             assert not city.plan(text).changed, name
             journey.recording.check()

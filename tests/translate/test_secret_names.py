@@ -182,8 +182,8 @@ def test_names_are_ones_that_kubernetes_takes_and_no_two_databases_share_one() -
 
 def test_the_longest_name_of_a_database_is_rendered() -> None:
     name = "a" * 49
-    store = {"storage": {"bucket_name": "own", **STORES["minio"][0]}}
-    text = operator(store="aws") + database(name=name, **store, **ACCESS["value"], **ENCRYPTIONS["hex"])
+    config: dict[str, Any] = {"storage": {"bucket_name": "own", **STORES["minio"][0]}, **ACCESS["value"]}
+    text = operator(store="aws") + database(name=name, **config, **ENCRYPTIONS["hex"])
     rendering = planton.render(planton.loads(text), existing=FACTS)
     names = {one["metadata"]["name"] for one in rendering if one["kind"] == "Secret"}
     assert names == {
