@@ -92,7 +92,7 @@ def read_record_change(server: Server, archives: Archives) -> RecordChange | Non
             reuses.append(reuse_refusal(key.subject, end, left, key.namespace, key.name))
         elif own := _own(record, key, end):
             resumes[key] = (own.encryption, own.key_in)
-    desired = _changed(place, data, leaving, _taken(archives, moving))
+    desired = _changed(place, data, leaving, _taken(archives, moving, only_live=bool(leaving)))
     return RecordChange(place, live, desired, tuple(reuses), resumes, bool(leaving))
 
 
@@ -110,7 +110,8 @@ def with_all_in_use(server: Server, archives: Archives, record: RecordChange | N
     Raises:
         ClusterError: The server refused.
     """
-    taken = _taken(archives, archives.live.keys() | archives.desired.keys())
+    keys = archives.live.keys() | archives.desired.keys()
+    taken = _taken(archives, keys, only_live=record is not None and record.is_needed)
     if not archives.namespace or not taken:
         return record
     if record is None:
@@ -125,7 +126,12 @@ def with_all_in_use(server: Server, archives: Archives, record: RecordChange | N
     return replace(record, desired=_changed(record.key, data, (), taken) or record.desired)
 
 
-def _taken(archives: Archives, keys: Iterable[Key]) -> list[LeftArchive]:
+def _taken(archives: Archives, keys: Iterable[Key], *, only_live: bool) -> list[LeftArchive]:
+    """The archives in use, without those of new databases where the record is written before these are.
+
+    An apply that is killed in between would leave word of a database that never was, and refuse to make it next time.
+    """
+    keys = [key for key in keys if key in archives.live or not only_live]
     found = [(key, archives.moves(key)[1]) for key in sorted(keys)]
     return [_entry(archives, key, archive, TAKEN) for key, archive in found if archive is not None]
 

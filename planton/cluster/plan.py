@@ -225,7 +225,9 @@ class _Planner:
                 _Outcome(_step(record.desired, change_of(record.key, "skipped", reason=_NO_PERMISSION), record.key))
             ]
         if outcome.step is not None:
-            outcome.step = replace(outcome.step, stage=Stage.SECRETS, rank=0)
+            # What is left is written down before; what is taken, once the databases are there.
+            stage, rank = (Stage.SECRETS, 0) if record.is_needed else (Stage.DATABASES, 9)
+            outcome.step = replace(outcome.step, stage=stage, rank=rank)
         return [outcome]
 
     def _namespace(self, key: Key, desired: KubernetesObject, live: KubernetesObject | None) -> _Outcome:

@@ -87,14 +87,24 @@ class State:
         metadata = self.kinds["Secret"].get(place, {}).get("metadata") or {}
         return int((metadata.get("annotations") or {}).get(ANNOTATION, 0))
 
+    def announced(self) -> str:
+        """The storage Secret that belongs to the backup ConfigMap: while an apply is under way, the operator's next."""
+        metadata = self.kinds["ConfigMap"].get(BACKUP, {}).get("metadata") or {}
+        text = (metadata.get("annotations") or {}).get("planton.ai/backup-platform", "{}")
+        return str(json.loads(text).get("secret_name") or "")
+
     def wrong(self, rules: Rules) -> Iterator[tuple[str, str]]:
         """Finds what must never be: the namespace, and what is wrong there."""
         told = self.data("ConfigMap", (OPERATOR, OPERATOR))
         spaces = {namespace for namespace, _ in self.kinds["postgresql"]}
         if name := told.get("pod_environment_secret"):
             generation = int(self.data("ConfigMap", BACKUP).get(GENERATION, 0))
+            announced = self.announced() or name
             for space in sorted({*spaces, OPERATOR}):
-                yield from self._wrong_copy((space, name), generation, rules)
+                yield from self._wrong_copy((space, name), generation if name == announced else 0, rules)
+                if name != announced:
+                    # Pods get its name, and with it their restart, once the operator is told of it.
+                    yield from self._wrong_copy((space, announced), generation, rules)
         if name := told.get("additional_secret_mount"):
             for space in sorted(spaces):
                 if digest(self.data("Secret", (space, name))) not in rules.files:
