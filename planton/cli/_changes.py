@@ -120,6 +120,25 @@ def changes_data(changes: Iterable[Change]) -> list[dict[str, Any]]:
     ]
 
 
+def show_old_credentials(lines: Sequence[str], console: Console) -> None:
+    """Prints which databases still run on old credentials.
+
+    Args:
+        lines: One for each.
+        console: Where to print.
+
+    Raises:
+        OutputError: It could not be written.
+    """
+    if not lines:
+        return
+    console.out("These still run on the old credentials; the operator restarts them one after the other:")
+    for line in lines:
+        console.out(f"  {printable(line)}")
+    console.out("Keep the old keys valid until `planton status` with the operator's manifest no longer names them.")
+    console.out("")
+
+
 def show_head(facts: Sequence[tuple[str, str]], console: Console) -> None:
     """Prints facts under each other, such as which cluster is meant.
 

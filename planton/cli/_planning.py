@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from planton.cli._changes import changes_data, counts, show_changes, show_head, summary_line
+from planton.cli._changes import changes_data, counts, show_changes, show_head, show_old_credentials, summary_line
 from planton.cli._exit import INTERRUPTED, Stopped
 from planton.cli._output import Console, printable
 from planton.cli._problems import as_data, counted, show_warnings
@@ -233,10 +233,5 @@ def _show_table(result: Plan | ApplyResult, arguments: argparse.Namespace, conso
         console.out(f"{console.paint('!', 'bold', 'yellow')} {printable(effect)}")
     if any(change.action != "unchanged" or arguments.all for change in result.changes):
         console.out("")
-    if old := getattr(result, "old_credentials", ()):
-        console.out("These still run on the old credentials; the operator restarts them one after the other:")
-        for line in old:
-            console.out(f"  {printable(line)}")
-        console.out("Keep the old keys valid until `planton status` no longer names them.")
-        console.out("")
+    show_old_credentials(getattr(result, "old_credentials", ()), console)
     console.out(f"{word}: {summary_line(result.changes)}")

@@ -71,7 +71,11 @@ def configure(parser: Parser) -> None:
     group.add_argument("--yes-delete-operator", action="store_true", help="delete the operator of the manifests")
     group.add_argument("--volumes", action="store_true", help="and the volumes: the data is lost, but for backups")
     group.add_argument("--passwords", action="store_true", help="and the Secrets with the databases' passwords")
-    group.add_argument("--storage-secret", action="store_true", help="and the object store's credentials there")
+    group.add_argument(
+        "--storage-secret",
+        action="store_true",
+        help="and the object store's credentials there; never a key with which backups are encrypted",
+    )
     group.add_argument(
         "--namespace", action="store_true", help="and the Namespace, if planton made it and nothing is left in it"
     )

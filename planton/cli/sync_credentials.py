@@ -138,13 +138,26 @@ def _once(cluster: Cluster, arguments: argparse.Namespace, console: Console) -> 
         _show(cluster, tuple(written), arguments, console, complete=False)
         code, word = (stop.code, stop.word) if isinstance(stop, Stopped) else (INTERRUPTED, "interrupted")
         raise Stopped(code, f"{word}. What was done stays; the same command goes on from there") from None
-    _show(cluster, result.changes, arguments, console, complete=True)
+    _show(cluster, result.changes, arguments, console, complete=True, old=result.old_credentials)
 
 
 def _show(
-    cluster: Cluster, changes: tuple[Change, ...], arguments: argparse.Namespace, console: Console, *, complete: bool
+    cluster: Cluster,
+    changes: tuple[Change, ...],
+    arguments: argparse.Namespace,
+    console: Console,
+    *,
+    complete: bool,
+    old: tuple[str, ...] = (),
 ) -> None:
-    from planton.cli._changes import changes_data, counts, show_changes, show_head, summary_line
+    from planton.cli._changes import (
+        changes_data,
+        counts,
+        show_changes,
+        show_head,
+        show_old_credentials,
+        summary_line,
+    )
 
     identity = cluster.identity
     changed = any(change.action in ("created", "configured") for change in changes)
@@ -160,6 +173,7 @@ def _show(
                 "changed": changed,
                 "summary": counts(changes),
                 "changes": changes_data(changes),
+                **({"oldCredentials": list(old)} if old else {}),
             }
         )
         return
@@ -168,6 +182,7 @@ def _show(
     show_changes(changes, console, unchanged=arguments.all)
     if any(change.action != "unchanged" or arguments.all for change in changes):
         console.out("")
+    show_old_credentials(old, console)
     word = ("Done" if changed else "Nothing to do") if complete else "Done before it ended"
     console.out(f"{word}: {summary_line(changes)}")
 

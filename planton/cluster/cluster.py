@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from planton.cluster import admission
-from planton.cluster._connection import ClusterIdentity, Connection
+from planton.cluster._connection import ApiError, ClusterIdentity, Connection
 from planton.cluster._kubeconfig import open_connection, open_in_cluster
 from planton.cluster._server import Server, in_parallel, results
 from planton.cluster._steps import Decisions
@@ -34,7 +34,7 @@ from planton.cluster.planning import effects_in, plan_set
 from planton.cluster.references import resolve
 from planton.cluster.refresh import Refresh
 from planton.cluster.status import ResourceStatus, status_of, with_outputs
-from planton.cluster.synchronise import Synchroniser
+from planton.cluster.synchronise import Synchronised, Synchroniser
 from planton.cluster.wait import Deadline
 from planton.errors import PlantonError, RefusedError
 from planton.manifest import Manifests, prepare
@@ -364,7 +364,20 @@ class Cluster:
         )
         done = synchroniser.run(Deadline(timeout))
         done.check()
-        return ApplyResult(self.identity, done.changes, effects=effects_in(done.changes))
+        old = self._old_credentials(done) if any(one.action == "configured" for one in done.changes) else ()
+        return ApplyResult(self.identity, done.changes, effects=effects_in(done.changes), old_credentials=old)
+
+    def _old_credentials(self, done: Synchronised) -> tuple[str, ...]:
+        """Finds what still runs on old credentials; nothing to whom pods are not shown, such as the CronJob."""
+        if done.state is None:
+            return ()
+        try:
+            old = read_old_credentials(Server(self._connection, "sync"), done.state.platform.namespace)
+        except ApiError as error:
+            if error.status != 403:
+                raise
+            return ()
+        return tuple(one.line for one in old)
 
     def follow_credentials(
         self,

@@ -285,9 +285,9 @@ def _own_secret_steps(server: Server, key: Key, options: DeleteOptions) -> list[
         return [_step(key, secret, goes=False, reason="stays: it was not made by planton")]
     encrypts = bool(ENCRYPTION_KEYS & set(secret.get("data") or {}))
     what = "holds the key with which its backups are encrypted" if encrypts else "belongs to its backups"
-    if not options.storage_secret:
-        return [_step(key, secret, goes=False, reason=f"{what}; stays")]
-    return [_step(key, secret, goes=True, reason=f"{what}: nothing reads them without it" if encrypts else "")]
+    if encrypts:
+        return [_step(key, secret, goes=False, reason=f"{what}; stays, and is deleted by hand when none is needed")]
+    return [_kept_or(key, secret, options.storage_secret, f"{what}; stays")]
 
 
 def _kept_or(key: Key, obj: KubernetesObject, goes: bool, reason: str) -> Step:
@@ -324,6 +324,9 @@ def _copy_steps(
         return [_step(key, secret, goes=False, reason="stays: it is the operator's own")]
     if not is_applied_by_us(secret):
         return [_step(key, secret, goes=False, reason="stays: it was not made by planton")]
+    if namespace == inventory.operator_namespace and ENCRYPTION_KEYS & set(secret.get("data") or {}):
+        reason = "holds the key with which backups are encrypted; stays, and is deleted by hand when none is needed"
+        return [_step(key, secret, goes=False, reason=reason)]
     return [_step(key, secret, goes=True)]
 
 

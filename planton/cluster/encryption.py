@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from planton.cluster._resources import SECRET, Key
+from planton.cluster._resources import CONFIG_MAP, SECRET, Key
 from planton.cluster.archives import Archives, Environment, environment, told_secret
 from planton.translate.archive_record import UNKNOWN
 from planton.translate.contract import KubernetesObject
 from planton.translate.generation import DATABASE_GENERATION, GENERATION, told_generation
-from planton.translate.names import GENERATION_ANNOTATION
+from planton.translate.names import BACKUP_CONFIGMAP, GENERATION_ANNOTATION
+from planton.translate.platform import PLATFORM_ANNOTATION, BackupPlatform
 from planton.translate.policy import ENCRYPTION_VARIABLES
 
 Objects: TypeAlias = Mapping[Key, KubernetesObject]
@@ -78,6 +79,10 @@ def _before(archives: Archives, live: Objects) -> _Inherited:
     if archives.settings is None:
         return _Inherited(archives.before, {}, archives.secret_before)
     told = told_secret(archives.settings, live.get(archives.settings))
+    meant = _meant_secret(archives.settings.namespace, live)
+    if meant is not None and meant != told and meant in live:
+        # An apply was broken off between the two ConfigMaps. It was allowed to do what it began, and only this ends it.
+        return _Inherited(archives.before, _data(meant, live), frozenset(_data(meant, live)))
     if told is None or told in live:
         return _Inherited(archives.before, _data(told, live), archives.secret_before)
     # It is lost. A copy of the same generation has the same keys.
@@ -89,6 +94,17 @@ def _before(archives: Archives, live: Objects) -> _Inherited:
         name for method, name in _KEY_OF.items() if method in told.name.split("-")
     )
     return _Inherited(archives.before, {}, names)
+
+
+def _meant_secret(namespace: str, live: Objects) -> Key | None:
+    """Names the storage Secret that goes with the backup ConfigMap, told to the operator already or not."""
+    config_map = live.get(Key(CONFIG_MAP, namespace, BACKUP_CONFIGMAP)) or {}
+    annotations = (config_map.get("metadata") or {}).get("annotations") or {}
+    try:
+        name = BackupPlatform.from_json(str(annotations.get(PLATFORM_ANNOTATION))).secret_name
+    except ValueError:
+        return None
+    return Key(SECRET, namespace, name) if name else None
 
 
 def _after(archives: Archives, wanted: Objects, credentials: Mapping[str, str] | None = None) -> _Inherited:
@@ -334,9 +350,9 @@ def encryption_refusals(archives: Archives) -> list[str]:
         A reason with its remedy for each.
     """
     return [
-        f"{key.subject}: {_MAY_BE if key in archives.incomparable else _WOULD_BE} Give it another archive (s3_prefix) "
-        "at the same time, and keep the old key for the old one; or, where the old backups may become unreadable, say "
-        "so with --allow-encryption-change"
+        f"{key.subject}: {_MAY_BE if key in archives.incomparable else _WOULD_BE} Give it another archive at the same "
+        "time (s3_prefix, or s3_prefix_template of its operator), and keep the old key for the old one; or, where the "
+        "old backups may become unreadable, say so with --allow-encryption-change"
         for key in sorted(archives.reencrypted, key=lambda one: (one.namespace, one.name))
     ]
 

@@ -14,6 +14,7 @@ _SHORTEST_KEY = 8
 _PRINTABLE = re.compile(r"[!-~]+", re.ASCII)
 _HEX = re.compile(r"[0-9A-Fa-f]{64}", re.ASCII)
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html: ids of temporary keys begin so.
+_ACCESS_KEY_ID = re.compile(r"A[KS]IA[A-Z0-9]{16}", re.ASCII)
 _TEMPORARY = re.compile(r"ASIA[A-Z0-9]{16}", re.ASCII)
 _CERTIFICATE = "-----BEGIN CERTIFICATE-----"
 _CERTIFICATES = re.compile(rf"{_CERTIFICATE}([^-]*)-----END CERTIFICATE-----")
@@ -72,6 +73,8 @@ def value_problem(name: str, value: str, transform: str = "", *, has_passphrase:
             "is the id of temporary keys (ASIA…): they work with a session token only, which Spilo does not pass on "
             "to wal-g, and they end within hours. Give keys of an IAM user (AKIA…), or cloud_identity"
         )
+    if name == "AWS_SECRET_ACCESS_KEY" and _ACCESS_KEY_ID.fullmatch(value):
+        return "is an access key id: are the two swapped?"
     return key_problem(value)
 
 

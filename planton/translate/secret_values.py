@@ -18,6 +18,8 @@ from planton.sensitive import is_showable
 from planton.translate.secret_checks import as_stored
 from planton.types import SecretValue
 
+# A key in the place of a path: long, with digits, and without what a path of such length has.
+_PASTED = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])(?![./~])[A-Za-z0-9+/=_-]{32,}", re.ASCII)
 _LONG_TOKEN = re.compile(r"(?=[a-z]*[0-9])[a-z0-9]{20}", re.ASCII)
 
 Source: TypeAlias = Literal["environment variable", "file", "Secret"]
@@ -39,14 +41,16 @@ class Reference:
 
     @property
     def is_showable(self) -> bool:
-        """Whether no part of it can be a key that was written in the place of a name. A path is always shown."""
-        return self.source == "file" or "…" not in str(self)
+        """Whether no part of it can be a key that was written in the place of a name."""
+        return "…" not in str(self)
 
     @property
     def shown_name(self) -> str:
         """Its name; `…` in the place of what can be a key."""
+        if self.source == "file":
+            return "…" if _PASTED.fullmatch(self.name) else self.name
         if self.source != "Secret":
-            return self.name if self.source == "file" else _shown(self.name)
+            return _shown(self.name)
         namespace, slash, name = self.name.rpartition("/")
         # Often has a date or a number in it.
         return ("…" if _LONG_TOKEN.search(namespace) else namespace) + slash + _shown(name)

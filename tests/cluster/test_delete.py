@@ -237,7 +237,7 @@ def test_a_delete_that_is_broken_off_leaves_no_permission_behind(
     annotations = installed.database(name)["metadata"]["annotations"]
     assert annotations["delete-clustername"] == f"db-{name}"
     plan = installed.plan(text)
-    (change,) = [change for change in plan.changes if change.action == "configured"]
+    (change,) = [one for one in plan.changes if (one.action, one.kind) == ("configured", "postgresql")]
     assert [one.path for one in change.diff] == ["metadata.annotations.delete-clustername"]
     installed.cluster.apply(plan)
     assert "delete-clustername" not in installed.database(name)["metadata"].get("annotations", {})
