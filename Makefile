@@ -29,7 +29,7 @@ check: $(STAMP) ## format, lint, types, generated code, messages
 
 tests: $(STAMP) ## the tests, those against the sandbox included
 	@$(BIN)/python -m sandbox build
-	@$(BIN)/python -m pytest -n 3 --dist loadfile
+	@$(BIN)/python -m pytest -n 4 --dist worksteal
 
 tests-bounds: $(STAMP) ## the pure tests with the oldest and the newest dependencies
 	@$(BIN)/python scripts/bounds.py

@@ -115,8 +115,6 @@ def old_credentials(
     """
     by_database: dict[tuple[str, str], list[KubernetesObject]] = defaultdict(list)
     for pod in pods:
-        if not _is_database_pod(pod):
-            continue
         metadata = pod["metadata"]
         name = (metadata.get("labels") or {}).get(_CLUSTER_LABEL, "")
         by_database[str(metadata["namespace"]), str(name)].append(pod)
@@ -131,11 +129,6 @@ def old_credentials(
             generation = ", ".join(f"{_WHOSE[name]}{told[name]}" for name in _NAMES if name in told)
             found.append(OldCredentials(*place, generation, behind, old))
     return tuple(found)
-
-
-def _is_database_pod(pod: Mapping[str, Any]) -> bool:
-    # Whatever else carries the labels has no environment that could be old.
-    return any(one.get("name") == "postgres" for one in (pod.get("spec") or {}).get("containers") or ())
 
 
 def _place(obj: Mapping[str, Any]) -> tuple[str, str]:

@@ -18,8 +18,11 @@ from planton.sensitive import is_showable
 from planton.translate.secret_checks import as_stored
 from planton.types import SecretValue
 
-# A key in the place of a path: long, with digits, and without what a path of such length has.
-_PASTED = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])(?![./~])[A-Za-z0-9+/=_-]{32,}", re.ASCII)
+# A key in the place of a path: long, with digits, and without what a path of such length has; or of the form of
+# Amazon's secret keys, which may have slashes.
+_PASTED = re.compile(
+    r"(?=.*[0-9])(?=.*[A-Za-z])(?:[A-Za-z0-9+=]{32,}|(?=.*[A-Z])(?=.*[a-z])[A-Za-z0-9][A-Za-z0-9+/]{39})", re.ASCII
+)
 _LONG_TOKEN = re.compile(r"(?=[a-z]*[0-9])[a-z0-9]{20}", re.ASCII)
 
 Source: TypeAlias = Literal["environment variable", "file", "Secret"]
@@ -42,7 +45,7 @@ class Reference:
     @property
     def is_showable(self) -> bool:
         """Whether no part of it can be a key that was written in the place of a name."""
-        return "…" not in str(self)
+        return self.shown_name == self.name and self.shown_key == self.key
 
     @property
     def shown_name(self) -> str:

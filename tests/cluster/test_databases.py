@@ -230,8 +230,7 @@ def test_waiting_has_an_end_and_names_what_is_not_ready(installed: Installed, na
 
 def test_waiting_succeeds_when_the_operator_reports_running(installed: Installed, name: str) -> None:
     installed.api.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
-    labels = {"application": "spilo", "cluster-name": f"db-{name}", "spilo-role": "master"}
-    installed.sandbox.stub_pod(name, f"db-{name}-0", labels)
+    _run_a_pod(installed, name)
     controller = threading.Thread(target=_play_controller, args=(installed, name), daemon=True)
     controller.start()
     result = installed.cluster.apply(planton.loads(database(name)), timeout=60.0, wait=True)
@@ -242,6 +241,21 @@ def test_waiting_succeeds_when_the_operator_reports_running(installed: Installed
     assert status.ready, status.problems
     assert (status.reported, status.replicas, status.ready_replicas) == ("Running", 1, 1)
     assert [(pod.name, pod.role, pod.ready) for pod in status.pods] == [(f"db-{name}-0", "master", True)]
+
+
+def _run_a_pod(installed: Installed, name: str) -> None:
+    """Makes a pod with the environment that counts: other tests may have rotated the keys of this sandbox."""
+    installed.sandbox.stub_pod(name, "any", {})  # Makes the account without which no pod is admitted.
+    path = "/api/v1/namespaces/postgres-operator/configmaps/postgres-pod-backup-config"
+    told = installed.api.request("GET", path)["data"].get("PLANTON_CREDENTIALS_GENERATION", "")
+    env = [{"name": "PLANTON_CREDENTIALS_GENERATION", "value": told}] if told else []
+    labels = {"application": "spilo", "cluster-name": f"db-{name}", "spilo-role": "master"}
+    pods = f"/api/v1/namespaces/{name}/pods"
+    containers = [{"name": "postgres", "image": "stub.invalid/never-runs:1", "env": env}]
+    pod = {"metadata": {"name": f"db-{name}-0", "labels": labels}, "spec": {"containers": containers}}
+    installed.api.request("POST", pods, pod)
+    status = {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}
+    installed.api.request("PATCH", f"{pods}/db-{name}-0/status", status, content_type="application/merge-patch+json")
 
 
 def _play_controller(installed: Installed, name: str) -> None:

@@ -256,7 +256,22 @@ def test_temporary_keys_are_refused_where_they_cannot_work() -> None:
         assert value_problem("AWS_ACCESS_KEY_ID", TEMPORARY, store=store) == ""
     for key in (TEMPORARY.replace("ASIA", "AKIA"), TEMPORARY.lower(), f"{TEMPORARY}X", TEMPORARY[:-1]):
         assert value_problem("AWS_ACCESS_KEY_ID", key, store="aws_s3") == ""
-    assert value_problem("AWS_SECRET_ACCESS_KEY", TEMPORARY, store="aws_s3") == ""
+    assert value_problem("AWS_SECRET_ACCESS_KEY", TEMPORARY.lower(), store="aws_s3") == ""
+
+
+@pytest.mark.parametrize("start", ["ASIA", "AKIA"])
+def test_swapped_keys_are_refused(start: str) -> None:
+    identifier = TEMPORARY.replace("ASIA", start)
+    found = value_problem("AWS_SECRET_ACCESS_KEY", identifier, store="aws_s3")
+    assert "swapped" in found
+    assert identifier not in found
+
+
+@pytest.mark.parametrize("path", ["wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "3f8a91c07de24b563f8a91c07de24b56" * 2])
+def test_a_key_in_the_place_of_a_path_is_not_shown(path: str) -> None:
+    reference = Reference("file", path)
+    assert path not in str(reference)
+    assert not reference.is_showable
 
 
 HEX = "3f8a91c07de24b56" * 2
