@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -30,7 +28,7 @@ from planton.translate.generation import GENERATION, told_generation
 from planton.translate.ingress import HOSTNAME_ANNOTATION
 from planton.translate.names import BACKUP_CONFIGMAP, GENERATION_ANNOTATION, OPERATOR, POD_SERVICE_ACCOUNT
 from planton.translate.platform import PLATFORM_ANNOTATION, BackupPlatform
-from planton.translate.secret_values import Credentials
+from planton.translate.secret_values import Credentials, secret_text
 from planton.translate.versions import OPERATOR_VERSIONS
 
 
@@ -273,12 +271,8 @@ def _own(databases: Iterable[KubernetesObject] | None) -> Iterable[tuple[str, st
 
 
 def _existing_secret(secret: KubernetesObject) -> ExistingSecret:
-    values = {}
-    for name, value in (secret.get("data") or {}).items():
-        try:
-            values[str(name)] = base64.b64decode(value, validate=True).decode("utf-8")
-        except (binascii.Error, ValueError):
-            values[str(name)] = ""  # No text, so that it differs from whatever is wanted.
+    # What is no text becomes empty, so that it differs from whatever is wanted.
+    values = {str(name): secret_text(value) or "" for name, value in (secret.get("data") or {}).items()}
     return ExistingSecret(Credentials(values), generation_in(secret))
 
 
@@ -303,16 +297,9 @@ def _credentials(secret: KubernetesObject, keys: Sequence[str], server: Server) 
             phase=server.phase,
             remedy="Apply the operator's manifest again.",
         )
-    try:
-        return Credentials(
-            {
-                str(name): base64.b64decode(value, validate=True).decode("utf-8")
-                for name, value in data.items()
-                if name in keys
-            }
-        )
-    except (binascii.Error, ValueError):
-        pass
+    values = {name: text for name in keys if (text := secret_text(data[name])) is not None}
+    if len(values) == len(set(keys)):
+        return Credentials(values)
     raise ClusterError(
         "its data is not text",
         subject=f"Secret/{metadata['namespace']}/{metadata['name']}",

@@ -6,8 +6,6 @@ database's namespace: whoever may write there could have any Secret of the clust
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +19,7 @@ from planton.translate.contract import KubernetesObject
 from planton.translate.names import SOURCES_ANNOTATION, cluster_name, own_secret_names
 from planton.translate.platform import sources_from
 from planton.translate.secret_checks import as_stored
-from planton.translate.secret_values import Reference
+from planton.translate.secret_values import Reference, secret_text
 
 APPLY = "Apply the database's manifest again: its pods restart with the new values."
 
@@ -126,8 +124,4 @@ def _differs(own: KubernetesObject, foreign: Mapping[str, KubernetesObject | Non
         wanted = as_stored(key, secret_value(foreign.get(source), Reference("Secret", source, part)))
     except UnresolvedError:
         return True
-    try:
-        there = base64.b64decode((own.get("data") or {}).get(key) or "", validate=True).decode("utf-8")
-    except (binascii.Error, ValueError):
-        return True
-    return there != wanted
+    return secret_text((own.get("data") or {}).get(key) or "") != wanted

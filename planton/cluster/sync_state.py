@@ -6,8 +6,6 @@ Deployments of other namespaces are no business of it.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -28,7 +26,7 @@ from planton.translate.names import BACKUP_CONFIGMAP, OPERATOR, SOURCES_ANNOTATI
 from planton.translate.platform import PLATFORM_ANNOTATION, BackupPlatform, sources_text
 from planton.translate.policy import ENCRYPTION_KEYS, ENCRYPTION_VARIABLES
 from planton.translate.secret_checks import as_stored, value_problem
-from planton.translate.secret_values import Credentials, Reference
+from planton.translate.secret_values import Credentials, Reference, secret_text
 from planton.translate.store import CERTIFICATE_VARIABLE
 
 PHASE = "sync"
@@ -254,10 +252,8 @@ def _values(platform: BackupPlatform, own: Mapping[str, KubernetesObject]) -> di
     ):
         data = (secret or {}).get("data") or {}
         for name in keys:
-            try:
-                values[name] = base64.b64decode(data[name], validate=True).decode("utf-8")
-            except (KeyError, TypeError, binascii.Error, ValueError):
-                continue
+            if (text := secret_text(data.get(name))) is not None:
+                values[name] = text
     return values
 
 

@@ -102,6 +102,23 @@ class SecretData(dict[str, str]):
         return f"<{len(self)} hidden>"
 
 
+def secret_text(encoded: object) -> str | None:
+    """Reads a value in the `data` of a Secret.
+
+    Args:
+        encoded: The value as a server has it; None where there is none.
+
+    Returns:
+        Its text; None where there is none, or what there is is no base64 or no text.
+    """
+    if not isinstance(encoded, str):
+        return None
+    try:
+        return base64.b64decode(encoded, validate=True).decode("utf-8")
+    except ValueError:  # Of both: binascii.Error and UnicodeDecodeError are such.
+        return None
+
+
 class _Hidden:
     """Refuses to be written down."""
 
