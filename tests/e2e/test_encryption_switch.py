@@ -15,7 +15,7 @@ import pytest
 
 from sandbox import Sandbox
 from tests.e2e.thirty import ELSEWHERE, FOREIGN, KEYS, PLAIN, R2, City, database, expect, operator
-from tests.e2e.watching import Object, Place, Recording, digest_of, place_of
+from tests.e2e.watching import Object, Place, digest_of, place_of
 from tests.keys import certificate
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.xdist_group("encryption-switch")]
@@ -46,7 +46,7 @@ class Switches:
         self.city = city
         city.apply(operator())
         city.make_foreign(FOREIGN[0])
-        self.recording = Recording(city.api)
+        self.recording = city.record()
         self.keys = city.new_keys()
         city.environment["TEST_SODIUM"] = SODIUM[KEY]
         (city.folder / "ca.crt").write_text(CERTIFICATE)

@@ -65,7 +65,7 @@ def install(city: City, text: str) -> Recording:
     city.apply(operator())
     for place in FOREIGN:
         city.make_foreign(place)
-    recording = Recording(city.api)
+    recording = city.record()
     expect(recording, 0, city.new_keys())
     city.new_keys("TEST_OWN")
     city.apply(text)

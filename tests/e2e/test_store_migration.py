@@ -25,7 +25,7 @@ from tests.e2e.thirty import (
     expect,
     operator,
 )
-from tests.e2e.watching import GENERATION, MARK, Recording, digest_of
+from tests.e2e.watching import GENERATION, MARK, digest_of
 from tests.keys import certificate
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -130,7 +130,7 @@ class Journey:
         city.api.request("POST", "/api/v1/namespaces/vault/secrets", {"metadata": {"name": "bucket"}, "data": encoded})
         city.new_keys("TEST_OWN")
         city.apply(operator() + self.set)
-        self.recording = Recording(city.api)
+        self.recording = city.record()
         self.recording.rules.files.add(digest_of({"ca.crt": CERTIFICATE}))
 
     def text(self, station: Station) -> str:

@@ -129,6 +129,7 @@ class City:
         self.environment: dict[str, str] = {}
         self._numbers = itertools.count(1)
         self._dying: subprocess.Popen[str] | None = None
+        self._recordings: list[Recording] = []
         self.kills = 0
 
     # Keys, operators and databases.
@@ -200,7 +201,14 @@ class City:
             self._dying = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         return self._dying
 
+    def record(self) -> Recording:
+        """Records everything that happens from now on, until the city is closed."""
+        self._recordings.append(Recording(self.api))
+        return self._recordings[-1]
+
     def close(self) -> None:
+        for one in self._recordings:
+            one.close()
         if self._dying is not None:
             with self._dying as process:
                 _pipes(process)[0].close()

@@ -139,7 +139,10 @@ def _needs(stateful_set: Object) -> Iterator[tuple[str, str]]:
 
 
 class Recording:
-    """Every event of the recorded kinds from its start on. Ends with the sandbox."""
+    """Every event of the recorded kinds from its start on, until it is closed.
+
+    A watch that outlives its API server goes on trying to connect, in the middle of whatever test comes next.
+    """
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -151,6 +154,7 @@ class Recording:
         self.state = State()
         self.rules = Rules()
         self.revisions = 0
+        self._closed = threading.Event()
         start = 0
         self._threads = []
         for kind, path in PATHS.items():
@@ -166,8 +170,12 @@ class Recording:
         for watch in self._threads:
             watch.start()
 
+    def close(self) -> None:
+        """Ends it: its watches end with their API server and are not begun again."""
+        self._closed.set()
+
     def _follow(self, kind: str, path: str, version: str) -> None:
-        while True:
+        while not self._closed.is_set():
             try:
                 for event in self._api.stream(f"{path}?watch=1&resourceVersion={version}", timeout=3600.0):
                     if event["type"] == "ERROR":
@@ -178,7 +186,7 @@ class Recording:
                     self._keep(kind, event["type"], obj)
             except ApiError:
                 # The server ends a watch now and then, and goes on from any revision that it still has.
-                time.sleep(0.2)
+                self._closed.wait(0.2)
 
     def _keep(self, kind: str, event: str, obj: Object) -> None:
         version = obj["metadata"]["resourceVersion"]
