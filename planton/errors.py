@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from planton.cluster.changes import Change
+
+StoreProblem: TypeAlias = Literal[
+    "unreachable", "certificate", "credentials", "forbidden", "no bucket", "region", "clock", "busy", "refused"
+]
+"""Kinds of trouble with an object store. Only `unreachable` says nothing of the store itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +186,33 @@ class RefusedError(PlantonError):
         """
         self.reasons = tuple(reasons)
         super().__init__("\n".join(self.reasons))
+
+
+class StoreError(PlantonError):
+    """An object store could not be asked, or refused what was asked.
+
+    Attributes:
+        subject: `s3://<bucket>/<path> at <host>`.
+        problem: What kind of trouble it is.
+        text: What it is, in words; never a header, a key, or what a store quotes of a request.
+        remedy: What to do.
+    """
+
+    def __init__(self, text: str, *, subject: str, problem: StoreProblem, remedy: str = "") -> None:
+        """Makes the error.
+
+        Args:
+            text: What went wrong.
+            subject: What was asked.
+            problem: What kind of trouble it is.
+            remedy: What to do.
+        """
+        self.text = text
+        self.subject = subject
+        self.problem: StoreProblem = problem
+        self.remedy = remedy
+        first = f"{subject}: {text}"
+        super().__init__(f"{first}\n{remedy}" if remedy else first)
 
 
 class WaitError(ClusterError):

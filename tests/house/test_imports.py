@@ -22,9 +22,10 @@ ALLOWED: dict[str, set[str]] = {
     "manifest": {"types", "errors", "quantity", "sensitive", "yaml_writer", "kinds"},
     "translate": {"types", "errors", "quantity", "sensitive", "kinds"},
     "rendering": {"types", "errors", "kinds", "manifest", "translate"},
-    "cluster": {"types", "errors", "quantity", "sensitive", "kinds", "manifest", "translate", "rendering"},
+    "catalogue": {"errors", "quantity", "sensitive", "translate"},
+    "cluster": {"types", "errors", "quantity", "sensitive", "kinds", "manifest", "translate", "rendering", "catalogue"},
     "cli": {"types", "errors", "quantity", "sensitive", "yaml_writer", "kinds", "manifest", "translate", "rendering"}
-    | {"cluster", ""},
+    | {"catalogue", "cluster", ""},
     "": {"errors", "manifest", "rendering", "cluster"},
     "__main__": {"cli"},
 }

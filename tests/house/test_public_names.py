@@ -15,7 +15,7 @@ NAMES = {
 }  # fmt: skip
 
 ERRORS = {
-    "PlantonError", "ManifestError", "ClusterError", "ConflictError", "RefusedError", "WaitError",
+    "PlantonError", "ManifestError", "ClusterError", "ConflictError", "RefusedError", "WaitError", "StoreError",
     "Origin", "Problem", "FieldConflict",
 }  # fmt: skip
 
