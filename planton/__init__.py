@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from planton.cluster import Cluster, connect
+    from planton.cluster.access import archive
     from planton.errors import ConflictError, ManifestError, PlantonError, RefusedError, WaitError
-    from planton.manifest import Manifests, dump, dumps, load, loads
+    from planton.manifest import dump, dumps, load, loads
     from planton.rendering import environment, render, validate
 
 __version__ = "0.1.0"
@@ -34,9 +35,9 @@ __all__ = [
     "validate",
     "render",
     "environment",
+    "archive",
     "connect",
     "Cluster",
-    "Manifests",
     "PlantonError",
     "ManifestError",
     "ConflictError",
@@ -49,10 +50,10 @@ _HOMES = {
     "loads": "planton.manifest",
     "dump": "planton.manifest",
     "dumps": "planton.manifest",
-    "Manifests": "planton.manifest",
     "validate": "planton.rendering",
     "render": "planton.rendering",
     "environment": "planton.rendering",
+    "archive": "planton.cluster.access",
     "connect": "planton.cluster",
     "Cluster": "planton.cluster",
     "PlantonError": "planton.errors",

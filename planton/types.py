@@ -13,9 +13,14 @@ from project_planton.kubernetes.postgreskubernetes.v1.api_pb2 import (
     PostgresKubernetesStatus,
 )
 from project_planton.kubernetes.postgreskubernetes.v1.spec_pb2 import (
+    PostgresKubernetesArchiveLocation,
+    PostgresKubernetesArchiveSource,
     PostgresKubernetesBackupConfig,
+    PostgresKubernetesClone,
     PostgresKubernetesContainer,
+    PostgresKubernetesDatabaseSource,
     PostgresKubernetesSpec,
+    PostgresKubernetesStandby,
 )
 from project_planton.kubernetes.postgreskubernetes.v1.stack_outputs_pb2 import PostgresKubernetesStackOutputs
 from project_planton.kubernetes.postgresoperatorkubernetes.v1.api_pb2 import (
@@ -107,10 +112,15 @@ __all__ = [
     "KubernetesClusterCloudResourceSelector",
     "KubernetesSecretKey",
     "PostgresKubernetes",
+    "PostgresKubernetesArchiveLocation",
+    "PostgresKubernetesArchiveSource",
     "PostgresKubernetesBackupConfig",
+    "PostgresKubernetesClone",
     "PostgresKubernetesContainer",
+    "PostgresKubernetesDatabaseSource",
     "PostgresKubernetesSpec",
     "PostgresKubernetesStackOutputs",
+    "PostgresKubernetesStandby",
     "PostgresKubernetesStatus",
     "PostgresOperatorKubernetes",
     "PostgresOperatorKubernetesBackupConfig",

@@ -19,7 +19,8 @@ UV = Path(sys.executable).parent / "uv"
 def _compile(name: str, *arguments: str) -> str:
     target = LOCKS / name
     command = [str(UV), "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-header", "--no-annotate"]
-    command += ["--python-version", "3.11", "--output-file", str(target), "pyproject.toml", *arguments]
+    command += ["--python-version", "3.11", "--output-file", str(target), "pyproject.toml"]
+    command += ["--extra", "encryption", *arguments]
     subprocess.run(command, check=True, cwd=ROOT)
     text = target.read_text()
     if "://" in text:

@@ -217,6 +217,13 @@ def add_planning(parser: Parser) -> None:
         help="accept that a database writes to an archive that another one left behind, or goes back to one that it "
         "left itself: what is there can then be lost",
     )
+    group.add_argument(
+        "--skip-check",
+        dest="skip_checks",
+        action="store_true",
+        help="try nothing out: neither the stores and archives that are about to be used, nor what a database is to "
+        "start from",
+    )
 
 
 def add_operator(group: argparse._ArgumentGroup) -> None:

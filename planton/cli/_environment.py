@@ -69,7 +69,7 @@ def from_manifests(arguments: argparse.Namespace, console: Console) -> Found:
 
     manifests = read_manifests(arguments, console)
     cluster = open_cluster(arguments) if arguments.live else None
-    platform, existing = cluster.facts(arguments.operator_namespace) if cluster else (None, None)
+    platform, existing = cluster.facts(arguments.operator_namespace, manifests) if cluster else (None, None)
     variables = environment(
         manifests, arguments.name, namespace=arguments.namespace, platform=platform, existing=existing
     )

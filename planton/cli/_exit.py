@@ -21,6 +21,8 @@ ERROR = 1
 """Bad input, refused, or failed."""
 CHANGES = 2
 """The cluster differs: `plan` has changes, `env --live` found differences."""
+STALE = 3
+"""Backups are too old, or cannot be seen: `status` only."""
 HUNG_UP = 129
 """The terminal went away (128 + SIGHUP)."""
 INTERRUPTED = 130

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from planton.cluster.mask import HIDDEN, is_shown_variable
 from planton.translate.archive import resolve
+from planton.translate.beginning import standby_entries
 from planton.translate.environment import Variable, effective
 from planton.translate.generation import DATABASE_GENERATION, GENERATION
 from planton.translate.store import STORE_VARIABLES
@@ -121,6 +122,7 @@ def wanted_in_cluster(
         if _has_to_do_with_backups(name)
     ]
     own += [Variable(name, None, None, "database") for name in database.references if _has_to_do_with_backups(name)]
+    own += [written(name, one["value"], "database") for name, one in standby_entries(database.standby).items()]
     return effective(own, replace(platform, generation=existing.generation) if platform else None, written)
 
 

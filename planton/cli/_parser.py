@@ -11,7 +11,9 @@ VERBS = {
     "render": "print the Kubernetes objects, without a cluster",
     "plan": "show what apply would change",
     "apply": "make the cluster what the manifests say",
+    "check": "try out whether the stores do what backups need",
     "status": "show what the operator reports, and how to reach databases",
+    "backups": "look into a database's archive, or back it up now",
     "env": "show the backup environment of a database's pods",
     "sync-credentials": "bring the credentials to every namespace with a database",
     "delete": "delete databases, each by name",
@@ -30,6 +32,7 @@ Exit codes:
   0    done, or nothing to do
   1    bad input, refused, or failed; stderr says what, where, and what to do
   2    plan: there are changes; env --live: the pods differ. Never from another verb
+  3    status: backups are too old, or cannot be seen. Never from another verb
   130  stopped by Ctrl-C; 143: by SIGTERM; 129: by SIGHUP; 141: nobody reads the output any more
 
 Results go to stdout, everything else to stderr. Credentials are masked everywhere.

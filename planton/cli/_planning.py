@@ -38,6 +38,7 @@ def plan_options(arguments: argparse.Namespace) -> PlanOptions:
         allow_version_change=arguments.allow_version_change,
         allow_encryption_change=arguments.allow_encryption_change,
         allow_archive_reuse=arguments.allow_archive_reuse,
+        skip_checks=arguments.skip_checks,
     )
 
 
@@ -220,6 +221,8 @@ def show_result(
         del data["complete"]
     if old := getattr(result, "old_credentials", ()):
         data["oldCredentials"] = list(old)
+    if remaining := getattr(result, "remaining", ()):
+        data["remaining"] = [one.data() for one in remaining]
     (console.json if arguments.output == "json" else console.yaml)(data)
 
 

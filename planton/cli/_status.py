@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from planton.catalogue import times
 from planton.cli._changes import show_head
 from planton.cli._output import Console, printable
 from planton.cli._problems import counted
@@ -15,9 +17,11 @@ from planton.types import PostgresKubernetes
 
 if TYPE_CHECKING:
     from planton.cluster import ClusterIdentity
+    from planton.cluster.backup_age import ArchiveStatus
+    from planton.cluster.restored import Restoration
     from planton.cluster.status import PodStatus, ResourceStatus
 
-_HEADINGS = ("RESOURCE", "NAMESPACE", "READY", "OPERATOR SAYS", "VERSION", "PODS")
+_HEADINGS = ("RESOURCE", "NAMESPACE", "READY", "OPERATOR SAYS", "VERSION", "PODS", "LAST BACKUP", "LAST WAL")
 
 
 def show(statuses: Sequence[ResourceStatus], identity: ClusterIdentity, console: Console) -> None:
@@ -41,6 +45,7 @@ def show(statuses: Sequence[ResourceStatus], identity: ClusterIdentity, console:
             one.reported,
             one.version,
             f"{one.ready_replicas}/{one.replicas}" if one.exists else "",
+            *_ages(one.archive),
         )
         for one in statuses
     ]
@@ -55,11 +60,29 @@ def show(statuses: Sequence[ResourceStatus], identity: ClusterIdentity, console:
     console.out("")
     ready = sum(one.ready for one in statuses)
     console.out(f"{ready} of {counted(len(statuses), 'resource')} ready.")
+    if alarming := sum(one.archive is not None and one.archive.is_alarming for one in statuses):
+        console.out(console.paint(f"Backups of {counted(alarming, 'database')} are too old, or cannot be seen.", "red"))
+
+
+def _ages(archive: ArchiveStatus | None) -> tuple[str, str]:
+    if archive is None:
+        return "", ""
+    if archive.unknown:
+        return "not known", "not known"
+    return _age(archive.backup_age), _age(archive.segment_age)
+
+
+def _age(seconds: float | None) -> str:
+    return "none" if seconds is None else times.age(seconds)
 
 
 def _details(status: ResourceStatus) -> Iterator[tuple[str, str]]:
     for problem in status.problems:
         yield "problem", problem
+    if status.archive is not None:
+        yield from _archive(status.archive)
+    if status.restoration is not None and status.restoration.is_proven:
+        yield "restoration", status.restoration.line
     if not status.exists:
         yield "what to do", "planton apply"
         return
@@ -69,6 +92,17 @@ def _details(status: ResourceStatus) -> Iterator[tuple[str, str]]:
     for event in status.events:
         times = f" ({event.count} times)" if event.count > 1 else ""
         yield "event", f"{event.time} {event.subject}: {event.reason}: {event.message}{times}"
+
+
+def _archive(archive: ArchiveStatus) -> Iterator[tuple[str, str]]:
+    for stale in archive.stale:
+        yield "backups", f"TOO OLD: {stale}"
+    if archive.unknown:
+        yield "backups", f"not known: {archive.unknown}"
+        if archive.is_inside:
+            yield "", "from within the cluster: planton check --from-cluster"
+    if archive.archive:
+        yield "archive", f"{archive.archive}{f' ({archive.note})' if archive.note else ''}"
 
 
 def _outputs(status: ResourceStatus) -> Iterator[tuple[str, str]]:
@@ -105,7 +139,7 @@ def as_data(status: ResourceStatus) -> dict[str, Any]:
         The manifest, credentials masked, with `status.outputs` and `status.observed`.
     """
     data: dict[str, Any] = json.loads(dumps(status.message, format="json", redact=True))
-    data.setdefault("status", {})["observed"] = {
+    observed = data.setdefault("status", {})["observed"] = {
         "exists": status.exists,
         "ready": status.ready,
         "reported": status.reported,
@@ -135,4 +169,44 @@ def as_data(status: ResourceStatus) -> dict[str, Any]:
             for event in status.events
         ],
     }
+    if status.archive is not None:
+        observed["archive"] = _archive_data(status.archive)
+    if status.restoration is not None:
+        observed["restoration"] = _restoration_data(status.restoration)
     return data
+
+
+def _archive_data(archive: ArchiveStatus) -> dict[str, Any]:
+    return {
+        "archive": archive.archive or None,
+        "alarming": archive.is_alarming,
+        "stale": list(archive.stale),
+        "unknown": archive.unknown or None,
+        "note": archive.note or None,
+        "backup": archive.backup or None,
+        "backupTime": _time(archive.backup_time),
+        "backupAgeSeconds": _seconds(archive.backup_age),
+        "segment": archive.segment or None,
+        "segmentTime": _time(archive.segment_time),
+        "segmentAgeSeconds": _seconds(archive.segment_age),
+    }
+
+
+def _restoration_data(restoration: Restoration) -> dict[str, Any]:
+    return {
+        "state": restoration.state,
+        "proven": restoration.is_proven,
+        "line": restoration.line,
+        "missing": list(restoration.missing),
+        # Larger than what many readers of JSON keep of a number.
+        "systemIdentifier": str(restoration.system_identifier) if restoration.system_identifier else None,
+        "timeline": restoration.timeline or None,
+    }
+
+
+def _time(moment: datetime | None) -> str | None:
+    return times.exact(moment) if moment is not None else None
+
+
+def _seconds(age: float | None) -> int | None:
+    return int(age) if age is not None else None

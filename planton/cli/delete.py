@@ -14,7 +14,7 @@ from planton.cli._arguments import (
     add_timeout,
     describe,
 )
-from planton.cli._exit import DONE, ERROR
+from planton.cli._exit import DONE, ERROR, UsageError
 from planton.cli._output import Console
 
 if TYPE_CHECKING:
@@ -32,12 +32,18 @@ Volumes (the data), passwords, the storage Secret and the Namespace stay, unless
 word. Backups in the object store always stay, and so does the CRD. An operator goes only with
 --yes-delete-operator, when the cluster has no database any more.
 
+The archive of each database is looked into first, and again after its shutdown: it is said what is in it and
+until when the database can be restored. --last-backup makes a base backup before anything goes, and deletes
+nothing without it. Volumes whose data is not in the archive, as far as one can see, need --without-backup.
+How to restore each database is printed, and written down for `planton restore`; --write-restore writes a
+manifest that needs nothing of this cluster but the Secrets with the keys.
+
 Exit codes: 0 deleted what was named; 1 nothing was named, refused, failed or not cleaned up in time (stdout
 says what was done before); 130, 143, 129 stopped by Ctrl-C, SIGTERM or SIGHUP (likewise).
 
 Examples:
   planton delete -f databases/                                         # shows, deletes nothing
-  planton delete -f databases/ --yes-delete orders
+  planton delete -f databases/ --yes-delete orders --last-backup --write-restore restore-orders.yaml
   planton delete -f databases/ --yes-delete team-a/orders --volumes --passwords --storage-secret --namespace
   planton delete -f operator.yaml --yes-delete-operator
 """
@@ -84,6 +90,22 @@ def configure(parser: Parser) -> None:
         action="store_true",
         help="delete although no operator runs: pods, StatefulSets and Services of the databases stay",
     )
+    group = parser.add_argument_group("backups")
+    group.add_argument(
+        "--last-backup",
+        action="store_true",
+        help="make a base backup of each named database first, through its own pod; delete nothing without it",
+    )
+    group.add_argument(
+        "--without-backup",
+        action="store_true",
+        help="with --volumes: also where the archive cannot be read, or does not hold what the volumes do",
+    )
+    group.add_argument(
+        "--write-restore",
+        metavar="FILE",
+        help="write a manifest that restores each named database, before anything is deleted; no credentials in it",
+    )
     # What is deleted and what stays is short enough to be shown whole.
     parser.set_defaults(all=True)
 
@@ -101,10 +123,16 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     from planton.cli._sources import open_cluster, read_manifests
 
     manifests = read_manifests(arguments, console)
+    if arguments.write_restore is not None and not arguments.databases:
+        raise UsageError("--write-restore goes with --yes-delete", "Name the databases that are deleted.")
     cluster = open_cluster(arguments)
     # Only now, so that bad manifests are told without importing the client.
     from planton.cli._planning import carried_out, planned, show_cluster, show_result
-    from planton.cluster import DeleteOptions
+    from planton.cli._remaining import check_file, show_remaining, write_restore
+    from planton.cluster import DeleteOptions, DeleteResult
+
+    if arguments.write_restore is not None:
+        check_file(arguments.write_restore)
 
     options = DeleteOptions(
         databases=tuple(arguments.databases),
@@ -117,11 +145,15 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         operator_namespace=arguments.operator_namespace,
         cluster_id=arguments.cluster_id,
         set_id=arguments.set_id,
+        last_backup=arguments.last_backup,
+        without_backup=arguments.without_backup,
     )
     if not options.databases and not options.operator:
         return _preview(cluster, manifests, options, arguments, console)
     plan = planned(lambda progress: cluster.plan_delete(manifests, options=options), cluster.identity, console)
     show_cluster(plan, arguments, console)
+    if arguments.write_restore is not None:
+        write_restore(arguments.write_restore, plan.remaining, console)
     result = carried_out(
         lambda progress: cluster.delete(manifests, options=options, timeout=arguments.timeout, progress=progress),
         plan,
@@ -129,6 +161,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         console,
     )
     show_result(result, plan, arguments, console, word="Done" if result.changed else "Nothing to do", complete=True)
+    if arguments.output == "table":
+        show_remaining(result.remaining if isinstance(result, DeleteResult) else (), console)
     return DONE
 
 

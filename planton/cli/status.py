@@ -5,23 +5,31 @@ from __future__ import annotations
 import argparse
 
 from planton.cli._arguments import Parser, add_cluster, add_files, add_operator, add_output, describe
-from planton.cli._exit import DONE
+from planton.cli._exit import DONE, STALE
 from planton.cli._output import Console
 
 _HELP = """
 Shows how each resource of the manifests stands in the cluster: whether it is there, what the operator reports,
 its pods, what is wrong, the last warnings of the cluster, and the outputs: addresses, how to reach it from
-here, and which Secret holds user and password.
+here, and which Secret holds user and password. Of databases with backups also how old the last base backup and
+the last WAL segment are, read straight from the bucket with the keys of the pods; --no-archive leaves it alone.
+
+Backups are too old when the last base backup is older than two intervals of its schedule, or the last WAL
+segment older than one hour, while the database is meant to run. Where nobody writes into a database nothing is
+archived, and that is no alarm where it is proven (by the position that its primary reports). What cannot be seen
+is taken for too old, except in a store whose name exists inside of the cluster only (such as minio.storage.svc).
 
 With -o json or yaml each resource is its manifest with `status` filled: `outputs` as in the schema, and
 `observed` with what was found in the cluster. Credentials are masked.
 
-Exit codes: 0 the cluster was asked, whatever it said; 1 it could not be asked, or bad manifests.
+Exit codes: 0 the cluster was asked, whatever it said; 3 likewise, and backups are too old or cannot be seen;
+1 it could not be asked, or bad manifests.
 
 Examples:
   planton status -f manifests/ --context production
   planton status -f database.yaml -o json | jq -r '.[].status.outputs.port_forward_command'
   planton status -f manifests/ -o json | jq -e 'all(.[]; .status.observed.ready)'
+  planton status -f manifests/ >/dev/null || notify "databases or their backups are in trouble"
 """
 
 
@@ -34,6 +42,7 @@ def configure(parser: Parser) -> None:
     describe(parser, _HELP)
     add_files(parser)
     add_output(parser, "table", "json", "yaml", text="form of the output; json is one list")
+    parser.add_argument("--no-archive", dest="archives", action="store_false", help="do not look into the buckets")
     add_cluster(parser)
     add_operator(parser.add_argument_group("planning"))
 
@@ -53,7 +62,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     manifests = read_manifests(arguments, console)
     cluster = open_cluster(arguments)
     console.transient(f"asking {cluster.identity.server}")
-    statuses = cluster.status(manifests, operator_namespace=arguments.operator_namespace)
+    statuses = cluster.status(manifests, operator_namespace=arguments.operator_namespace, archives=arguments.archives)
     from planton.cli._status import as_data, show
 
     if arguments.output == "json":
@@ -62,4 +71,4 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         console.yaml(*(as_data(one) for one in statuses))
     else:
         show(statuses, cluster.identity, console)
-    return DONE
+    return STALE if any(one.archive is not None and one.archive.is_alarming for one in statuses) else DONE

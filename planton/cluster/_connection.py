@@ -215,6 +215,11 @@ class Connection:
         """Names the cluster; the client's configuration holds a token."""
         return f"Connection({self.identity})"
 
+    @property
+    def client_configuration(self) -> Any:
+        """Configuration of the official client, for what is no plain request. It holds a token."""
+        return self._client.client.configuration
+
     def send(self, request: Request, *, subject: str, phase: str, scrub: Callable[[str], str]) -> tuple[int, Any]:
         """Sends a request, again where that is safe and may help.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from planton.cluster.changes import Action, Change, FieldChange, PlanOptions
 from planton.cluster.generations import OldCredentials
 from planton.cluster.mask import Scrubber
 from planton.cluster.order import Stage
+from planton.errors import Problem
 from planton.translate.contract import KubernetesObject
 from planton.types import Resource
 
@@ -36,6 +37,13 @@ class SecondLook(Protocol):
 
     def storage_secrets(self) -> Sequence[KubernetesObject]:
         """Renders the storage Secret for every namespace that has a database by now."""
+
+
+class StoreLook(Protocol):
+    """Tries out the object stores that a plan is about to use."""
+
+    def run(self, *, write: bool, report: Callable[[str], None]) -> tuple[Problem, ...]:
+        """Tries them out; raises when one of them says no, and gives what is worth a warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,7 @@ class Decisions:
         options: With which the plan was made.
         refresh: Looks at the cluster again; None for a plan of plain objects.
         messages: The set as messages; empty for a plan of plain objects.
+        checks: Tries out the stores that the apply is about to use; None where it uses none, or shall not.
     """
 
     steps: tuple[Step, ...]
@@ -87,6 +96,7 @@ class Decisions:
     options: PlanOptions
     refresh: SecondLook | None = None
     messages: tuple[Resource, ...] = field(default=(), repr=False)
+    checks: StoreLook | None = field(default=None, repr=False, compare=False)
 
 
 def change_of(

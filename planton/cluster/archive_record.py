@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
+from planton.catalogue.times import not_after
 from planton.cluster._connection import ApiError
 from planton.cluster._resources import CONFIG_MAP, VOLUME_CLAIM, Key
-from planton.cluster._server import Server
+from planton.cluster._server import Server, in_parallel, results
 from planton.cluster._steps import Step, change_of
 from planton.cluster.archives import Archives, version_of
 from planton.cluster.changes import Change
 from planton.cluster.encryption import written_with
+from planton.cluster.left_access import live_facts
 from planton.cluster.order import Stage
 from planton.cluster.stale import changed
 from planton.errors import ClusterError
@@ -81,10 +84,8 @@ def read_record_change(server: Server, archives: Archives) -> RecordChange | Non
     record = read_record(data)
     reuses = []
     resumes = {}
-    leaving = []
-    for key, (start, end) in moving.items():
-        if start is not None and key in archives.live:
-            leaving.append(_entry(archives, key, start, MOVED if end else STOPPED))
+    leaving: list[LeftArchive] = []
+    for key, (_, end) in moving.items():
         if end is None:
             continue
         leaving += elsewhere(record, end, key.namespace, key.name)
@@ -92,6 +93,11 @@ def read_record_change(server: Server, archives: Archives) -> RecordChange | Non
             reuses.append(reuse_refusal(key.subject, end, left, key.namespace, key.name))
         elif own := _own(record, key, end):
             resumes[key] = (own.encryption, own.key_in)
+    starts = [(key, start, end) for key, (start, end) in moving.items() if start is not None and key in archives.live]
+    # After what the record says of the same archives: only these have what is needed to read one.
+    leaving += results(
+        in_parallel(lambda one: _left(server, archives, one[0], one[1], MOVED if one[2] else STOPPED), starts)
+    )
     desired = _changed(place, data, leaving, _taken(archives, moving, only_live=bool(leaving)))
     return RecordChange(place, live, desired, tuple(reuses), resumes, bool(leaving))
 
@@ -152,18 +158,37 @@ def _in_the_way(
     of_others = in_the_way(record, archive, key.namespace, key.name, has_its_data=True)
     if of_others is not None:
         return of_others
-    return None if _has_volume(server, key) else left
+    return None if has_volume(server, key) else left
 
 
-def _has_volume(server: Server, key: Key) -> bool:
+def has_volume(server: Server, key: Key) -> bool:
     """Whether the first pod of a new database will find its data directory: a StatefulSet takes claims by their name.
 
     Pod 0 is the first to start, and makes a new database where it finds none (Patroni's bootstrap).
+
+    Args:
+        server: The API server.
+        key: Identity of the custom resource.
+
+    Returns:
+        True where there is a volume with its data.
+
+    Raises:
+        ClusterError: The server refused.
     """
     claims = server.list(VOLUME_CLAIM, key.namespace, metadata_only=True) or ()
     name = re.compile(rf"pgdata-{re.escape(key.name)}-0", re.ASCII)
     return any(
         name.fullmatch(str(one["metadata"]["name"])) and not one["metadata"].get("deletionTimestamp") for one in claims
+    )
+
+
+def _left(server: Server, archives: Archives, key: Key, archive: ArchiveIdentity, why: str) -> LeftArchive:
+    """An entry of an archive that a live database leaves, with what is needed to read it without the database."""
+    return replace(
+        _entry(archives, key, archive, why),
+        left_at=not_after(datetime.now(UTC)),
+        reading=live_facts(server, archives, key),
     )
 
 
@@ -179,7 +204,10 @@ def _changed(
     key: Key, data: Mapping[str, str], left: Iterable[LeftArchive], taken: Iterable[LeftArchive] = ()
 ) -> KubernetesObject | None:
     """The record with what is left and what is in use; None when it stays as it is."""
+    left = list(left)
     needed = with_left(data, left)
+    if is_full(needed):
+        needed = with_left(data, [replace(one, reading=None) for one in left])
     if needed != data and is_full(needed):
         raise ClusterError(
             "the record of archives of databases is full",
@@ -193,8 +221,8 @@ def _changed(
     return record_object(key.namespace, wanted) if wanted != data else None
 
 
-def deletion_step(server: Server, archives: Archives, databases: Iterable[Key]) -> Step | None:
-    """Makes the step that remembers the archives of databases that are about to be deleted.
+def left_by_deletion(server: Server, archives: Archives, databases: Iterable[Key]) -> list[LeftArchive]:
+    """Says which archives live databases leave behind when they are deleted.
 
     Args:
         server: The API server.
@@ -202,16 +230,33 @@ def deletion_step(server: Server, archives: Archives, databases: Iterable[Key]) 
         databases: Identities of their custom resources.
 
     Returns:
+        One for each of them that is there and has an archive.
+
+    Raises:
+        ClusterError: The server refused.
+    """
+    going = [(key, archives.moves(key)[0]) for key in databases if key in archives.live]
+    leaving = [(key, archive) for key, archive in going if archive is not None]
+    return results(in_parallel(lambda one: _left(server, archives, *one, DELETED), leaving))
+
+
+def deletion_step(server: Server, namespace: str, left: Sequence[LeftArchive]) -> Step | None:
+    """Makes the step that remembers the archives of databases that are about to be deleted.
+
+    Args:
+        server: The API server.
+        namespace: Namespace of the operator; empty without one.
+        left: What `left_by_deletion` gave.
+
+    Returns:
         The step, to be carried out by `write_record` before anything goes; None when nothing has to be remembered.
 
     Raises:
         ClusterError: The server refused, or the record is full.
     """
-    going = [(key, archives.moves(key)[0]) for key in databases if key in archives.live]
-    left = [_entry(archives, key, archive, DELETED) for key, archive in going if archive is not None]
-    if not left or not archives.namespace:
+    if not left or not namespace:
         return None
-    key = Key(CONFIG_MAP, archives.namespace, RECORD_CONFIGMAP)
+    key = Key(CONFIG_MAP, namespace, RECORD_CONFIGMAP)
     live = server.get(key)
     desired = _changed(key, (live or {}).get("data") or {}, left)
     if desired is None:
@@ -219,7 +264,7 @@ def deletion_step(server: Server, archives: Archives, databases: Iterable[Key]) 
     change = change_of(
         key,
         "configured" if live else "created",
-        reason="remembers the archives that stay, so that no new database writes into them",
+        reason="remembers the archives that stay, and how they are read, so that no new database writes into them",
     )
     return Step(key, change, Stage.SECRETS, 0, desired=desired, live=live)
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
 from planton.cluster._connection import ClusterIdentity
 from planton.errors import Problem
 from planton.types import Resource
+
+if TYPE_CHECKING:
+    from planton.cluster.remaining import Remaining
 
 Action: TypeAlias = Literal["created", "configured", "unchanged", "deleted", "skipped"]
 """What is done to an object, the same word in plans and in results."""
@@ -131,6 +134,7 @@ class Plan:
         warnings: What is worth saying of the manifests.
         effects: What the changes do beyond their objects, each once.
         target_clusters: The target clusters that the manifests name, for show.
+        remaining: Of a delete: what remains of each database.
     """
 
     identity: ClusterIdentity
@@ -139,6 +143,7 @@ class Plan:
     effects: tuple[str, ...] = ()
     target_clusters: tuple[str, ...] = ()
     _sealed: Sealed = field(default_factory=lambda: Sealed(None), repr=False, compare=False)
+    remaining: tuple[Remaining, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -202,7 +207,13 @@ class ApplyResult:
 
 @dataclass(frozen=True, slots=True)
 class DeleteResult(ApplyResult):
-    """What a delete has done: deleted, and skipped for what stays."""
+    """What a delete has done: deleted, and skipped for what stays.
+
+    Attributes:
+        remaining: What remains of each database, seen after its shutdown.
+    """
+
+    remaining: tuple[Remaining, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +250,8 @@ class PlanOptions:
             is there can then not be read any more.
         allow_archive_reuse: Allow a database to write to an archive that another one left behind, or to go back to one
             that it left itself.
+        skip_checks: Try nothing out: neither the stores and archives that are about to be used, nor what a database is
+            to start from.
     """
 
     set_id: str | None = None
@@ -248,6 +261,7 @@ class PlanOptions:
     allow_version_change: bool = False
     allow_encryption_change: bool = False
     allow_archive_reuse: bool = False
+    skip_checks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +279,9 @@ class DeleteOptions:
         operator_namespace: Namespace of the operator, where the cluster has several.
         cluster_id: Id of the cluster that is meant, as for a plan.
         set_id: Id of the set of the databases that may go; None for databases that are in no set.
+        last_backup: Make a base backup of each database before anything is deleted, and delete nothing without it.
+        without_backup: Delete volumes also where the data may be lost with them: where the archive cannot be read, or
+            does not hold what the volumes do.
     """
 
     databases: tuple[str, ...] = ()
@@ -277,3 +294,5 @@ class DeleteOptions:
     operator_namespace: str | None = None
     cluster_id: str | None = None
     set_id: str | None = None
+    last_backup: bool = False
+    without_backup: bool = False

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from planton.cluster import admission
+from planton.cluster._archive_methods import ArchiveMethods, Progress, locked
+from planton.cluster._check_methods import CheckMethods
 from planton.cluster._connection import ApiError, ClusterIdentity, Connection
 from planton.cluster._kubeconfig import open_connection, open_in_cluster
-from planton.cluster._server import Server, in_parallel, results
+from planton.cluster._server import Server
+from planton.cluster._status_methods import StatusMethods
 from planton.cluster._steps import Decisions
+from planton.cluster.access import facts_in_force
 from planton.cluster.apply import Applier, copy_steps
+from planton.cluster.apply_checks import Facts, with_store_checks
 from planton.cluster.changes import (
     ApplyResult,
     Change,
@@ -23,32 +27,29 @@ from planton.cluster.changes import (
     ProgressEvent,
 )
 from planton.cluster.delete import Deleter
-from planton.cluster.deletion import Deletion, plan_deletion
+from planton.cluster.deletion import read_deletion
 from planton.cluster.environment import read_environment
 from planton.cluster.follow import Follower
 from planton.cluster.generations import read_old_credentials
 from planton.cluster.inventory import read_inventory
-from planton.cluster.mask import scrubber_for
+from planton.cluster.last_backup import LastBackup
 from planton.cluster.ownership import check_set_id
 from planton.cluster.planning import effects_in, plan_set
 from planton.cluster.references import resolve
 from planton.cluster.refresh import Refresh
-from planton.cluster.status import ResourceStatus, status_of, with_outputs
+from planton.cluster.status import with_outputs
 from planton.cluster.synchronise import Synchronised, Synchroniser
 from planton.cluster.wait import Deadline
 from planton.errors import PlantonError, RefusedError
 from planton.manifest import Manifests, prepare
 from planton.rendering import render
-from planton.translate.collect import in_force
+from planton.translate.archive_sources import wanted_sources
 from planton.translate.contract import KubernetesObject
 from planton.translate.existing import Existing
 from planton.translate.names import GENERATION_ANNOTATION
 from planton.translate.platform import BackupPlatform
 from planton.translate.secret_fields import secret_places
-from planton.translate.secret_values import Credentials
 from planton.types import PostgresKubernetes, Resource
-
-Progress = Callable[[ProgressEvent], None]
 
 
 def connect(
@@ -74,7 +75,7 @@ def connect(
     return Cluster(open_connection(kubeconfig, context))
 
 
-class Cluster:
+class Cluster(ArchiveMethods, CheckMethods, StatusMethods):
     """One cluster. Made by connect; safe for several threads."""
 
     def __init__(self, connection: Connection) -> None:
@@ -94,11 +95,15 @@ class Cluster:
         """Names the cluster."""
         return f"Cluster({self.identity})"
 
-    def facts(self, operator_namespace: str | None = None) -> tuple[BackupPlatform | None, Existing]:
+    def facts(
+        self, operator_namespace: str | None = None, manifests: Sequence[Resource] = ()
+    ) -> tuple[BackupPlatform | None, Existing]:
         """Reads what translation needs to know of the cluster.
 
         Args:
             operator_namespace: Namespace of the operator, where the cluster has several.
+            manifests: Messages that are to be translated: the archives of databases of the cluster for which they ask
+                are looked up.
 
         Returns:
             The backup platform of the operator, with the contents of its storage Secret, or None; and what exists.
@@ -108,7 +113,7 @@ class Cluster:
             RefusedError: There are several operators and none was chosen.
         """
         server = Server(self._connection, "read")
-        inventory = read_inventory(server, chosen=operator_namespace, hostnames=True)
+        inventory = read_inventory(server, chosen=operator_namespace, hostnames=True, sources=wanted_sources(manifests))
         return inventory.platform, inventory.existing
 
     def plan(
@@ -119,6 +124,8 @@ class Cluster:
         progress: Progress | None = None,
     ) -> Plan:
         """Compares manifests with the cluster and says what an apply would do. Writes nothing.
+
+        Object stores that the apply would begin to use are tried out by reading, unless `skip_checks` is set.
 
         Args:
             manifests: Messages, as `planton.load` gives them or made in Python.
@@ -134,7 +141,7 @@ class Cluster:
             ConflictError: Others own fields or objects of the set.
             ClusterError: The server refused something, or could not be reached.
         """
-        return self._plan(prepare(manifests), options or PlanOptions(), _locked(progress))
+        return self._plan(prepare(manifests), options or PlanOptions(), locked(progress))
 
     def _plan(self, messages: Manifests, options: PlanOptions, progress: Progress) -> Plan:
         check_set_id(options.set_id)
@@ -147,12 +154,13 @@ class Cluster:
             chosen=options.operator_namespace,
             hostnames=any(isinstance(one, PostgresKubernetes) and one.spec.ingress.enabled for one in messages),
             secrets=secret_places(messages),
+            sources=wanted_sources(messages),
         )
         admission.check_operators(messages, inventory)
-        values = resolve(server, messages)
+        values = resolve(server, messages, inventory.existing)
         rendering = render(messages, inventory.platform, replace(inventory.existing, values=values))
         admission.check_credentials(messages, rendering.platform)
-        return plan_set(
+        plan = plan_set(
             self._connection,
             rendering,
             inventory,
@@ -172,6 +180,11 @@ class Cluster:
             ),
             messages=messages,
         )
+        platform, existing = facts_in_force(messages, inventory, replace(inventory.existing, values=values))
+        facts = Facts(messages, platform, existing, inventory)
+        return with_store_checks(
+            plan, server, facts, options, lambda text: progress(ProgressEvent("check", 0, 0, text))
+        )
 
     def apply(
         self,
@@ -183,6 +196,9 @@ class Cluster:
         progress: Progress | None = None,
     ) -> ApplyResult:
         """Makes the cluster what manifests say. Writes only what changes; when it is broken off, apply again.
+
+        Object stores that it begins to use are tried out before, by writing and deleting too, unless `skip_checks` is
+        set.
 
         Args:
             manifests: Messages, or a plan of this cluster.
@@ -201,7 +217,7 @@ class Cluster:
             WaitError: Something was not ready in time. Likewise.
             ClusterError: The server refused something, or could not be reached. Likewise.
         """
-        report = _locked(progress)
+        report = locked(progress)
         if isinstance(manifests, Plan):
             if options is not None:
                 raise TypeError("a plan carries its own options")
@@ -212,6 +228,10 @@ class Cluster:
             plan = self._plan(prepare(manifests), options or PlanOptions(), report)
         decisions: Decisions = plan._sealed.content
         refresh = decisions.refresh
+        warnings = plan.warnings
+        if decisions.checks is not None:
+            found = decisions.checks.run(write=True, report=lambda text: report(ProgressEvent("check", 0, 0, text)))
+            warnings = tuple(dict.fromkeys((*warnings, *found)))
         applier = Applier(
             Server(self._connection, "apply", decisions.scrubber),
             decisions,
@@ -222,7 +242,7 @@ class Cluster:
         changes = tuple(applier.run(wait=wait))
         filled = tuple(with_outputs(message) for message in decisions.messages)
         effects = effects_in(changes)
-        return ApplyResult(self.identity, changes, plan.warnings, effects, filled, applier.old_credentials)
+        return ApplyResult(self.identity, changes, warnings, effects, filled, applier.old_credentials)
 
     def plan_delete(self, manifests: Iterable[Resource], *, options: DeleteOptions) -> Plan:
         """Says what a delete would do. Writes nothing.
@@ -240,9 +260,15 @@ class Cluster:
             ClusterError: The server refused something, or could not be reached.
         """
         messages = prepare(manifests)
-        deletion = self._deletion(messages, options)
+        deletion, _ = read_deletion(Server(self._connection, "read"), messages, options)
         changes = tuple(step.change for step in deletion.steps)
-        return Plan(self.identity, changes, target_clusters=admission.target_clusters(messages))
+        return Plan(
+            self.identity,
+            changes,
+            effects=effects_in(changes),
+            target_clusters=admission.target_clusters(messages),
+            remaining=tuple(one.remaining for one in deletion.behind),
+        )
 
     def delete(
         self,
@@ -255,15 +281,17 @@ class Cluster:
         """Deletes databases, each only by its name, and waits until the operator has cleaned up.
 
         Volumes, passwords, storage Secret and Namespace stay unless each is named by its own word; the CRD stays.
+        Archives stay in any case, and are written down with what is needed to restore from them.
 
         Args:
             manifests: Messages of the databases, and of the operator where it is meant.
             options: What may go.
-            timeout: How long may be waited, in seconds, until the operator has cleaned up.
+            timeout: How long may be waited, in seconds, until the operator has cleaned up. Last backups take their own
+                time before.
             progress: Is told where the work has got to, by one thread at a time.
 
         Returns:
-            What was deleted, and what stays as skipped.
+            What was deleted, what stays as skipped, and what remains of each database.
 
         Raises:
             ManifestError: The manifests cannot be used.
@@ -271,61 +299,19 @@ class Cluster:
             WaitError: The operator has not cleaned up in time. `changes` on it says what was done before.
             ClusterError: The server refused something, or could not be reached. Likewise.
         """
-        deletion = self._deletion(prepare(manifests), options)
+        deletion, reader = read_deletion(Server(self._connection, "read"), prepare(manifests), options)
+        report = locked(progress)
+        server = Server(self._connection, "delete")
         deleter = Deleter(
-            Server(self._connection, "delete"),
+            server,
             deletion,
             deadline=Deadline(timeout),
-            progress=_locked(progress),
+            progress=report,
+            read_archive=reader,
+            make_backup=LastBackup(server.during("backup"), reader, progress=report),
         )
-        return DeleteResult(self.identity, tuple(deleter.run()))
-
-    def _deletion(self, messages: Manifests, options: DeleteOptions) -> Deletion:
-        admission.check_target(messages, options.cluster_id)
-        server = Server(self._connection, "read")
-        inventory = read_inventory(
-            server,
-            set_operator=admission.operator_of(messages),
-            chosen=options.operator_namespace,
-            credentials=False,
-        )
-        return plan_deletion(server, messages, inventory, options)
-
-    def status(self, manifests: Iterable[Resource], *, operator_namespace: str | None = None) -> list[ResourceStatus]:
-        """Says how the resources of manifests stand in the cluster.
-
-        Args:
-            manifests: Messages, as `planton.load` gives them or made in Python.
-            operator_namespace: Namespace of the operator, where the cluster has several.
-
-        Returns:
-            One for each message, in their order; its copy of the message is without credentials and has
-            `status.outputs` filled.
-
-        Raises:
-            ManifestError: The manifests cannot be used.
-            RefusedError: There are several operators and none was chosen.
-            ClusterError: The server refused something, or could not be reached.
-        """
-        messages = prepare(manifests)
-        server = Server(self._connection, "status")
-        inventory = read_inventory(
-            server,
-            set_operator=admission.operator_of(messages),
-            chosen=operator_namespace,
-            secrets=secret_places(messages),
-        )
-        platform, existing = in_force(messages, inventory.platform, inventory.existing)
-        # Events are others' words: whatever of these keys they quote is hidden, in its base64 form, too.
-        known = [one.values for one in inventory.existing.secrets.values() if one is not None]
-        known += [one for one in (platform.credentials, platform.files) if one is not None] if platform else []
-        server = server.during(
-            "status",
-            scrubber_for({"kind": "Secret", "data": Credentials(one.reveal()).data()} for one in known),
-        )
-        namespace = platform.namespace if platform else ""
-        old = read_old_credentials(server, namespace, databases=inventory.databases)
-        return results(in_parallel(lambda one: status_of(server, one, inventory, platform, existing, old), messages))
+        changes = tuple(deleter.run())
+        return DeleteResult(self.identity, changes, effects=effects_in(changes), remaining=deleter.remaining)
 
     def synchronise_credentials(
         self,
@@ -359,7 +345,7 @@ class Cluster:
         synchroniser = Synchroniser(
             self._connection,
             operator_namespace,
-            progress=_locked(progress),
+            progress=locked(progress),
             on_change=on_change or (lambda change: None),
         )
         done = synchroniser.run(Deadline(timeout))
@@ -415,14 +401,3 @@ class Cluster:
             ClusterError: The server refused, or could not be reached.
         """
         return read_environment(Server(self._connection, "read"), namespace, name)
-
-
-def _locked(progress: Progress | None) -> Progress:
-    lock = threading.Lock()
-
-    def report(event: ProgressEvent) -> None:
-        if progress is not None:
-            with lock:
-                progress(event)
-
-    return report

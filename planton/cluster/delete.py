@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from planton.catalogue.model import Catalogue
 from planton.cluster import _connection
 from planton.cluster._connection import ApiError
 from planton.cluster._resources import (
@@ -13,6 +15,7 @@ from planton.cluster._resources import (
     SECRET,
     SERVICE,
     STATEFUL_SET,
+    VOLUME_CLAIM,
     Key,
     ResourceType,
     key_of,
@@ -24,10 +27,12 @@ from planton.cluster.changes import Change, ProgressEvent
 from planton.cluster.deletion import Deletion
 from planton.cluster.deletion_checks import CLUSTER_LABEL, Target
 from planton.cluster.failure import with_changes
+from planton.cluster.left_behind import LeftBehind
 from planton.cluster.operators import is_operator
 from planton.cluster.prune import secret_user
+from planton.cluster.remaining import MakeBackup, ReadArchive, Remaining, effects_of, reached
 from planton.cluster.wait import Deadline, Pending
-from planton.errors import ClusterError
+from planton.errors import ClusterError, PlantonError, RefusedError, StoreError
 from planton.translate.names import DELETE_ANNOTATION, POD_SERVICE_ACCOUNT
 
 _DATE_KEY = "delete_annotation_date_key"
@@ -48,20 +53,34 @@ class Deleter:
         *,
         deadline: Deadline,
         progress: Callable[[ProgressEvent], None],
+        read_archive: ReadArchive | None = None,
+        make_backup: MakeBackup | None = None,
     ) -> None:
         """Makes the delete; does nothing yet.
 
         Args:
             server: The API server.
             deletion: What was decided.
-            deadline: How long may be waited.
+            deadline: How long may be waited until the operator has cleaned up.
             progress: Is told where the work has got to.
+            read_archive: Reads the archive of a database, also when its custom resource is gone; None looks into none.
+            make_backup: Makes a base backup; has a limit of its own in time. Needed for a last backup only.
         """
         self._server = server
         self._deletion = deletion
         self._deadline = deadline
         self._progress = progress
+        self._read_archive = read_archive
+        self._make_backup = make_backup
         self._changes: list[Change] = []
+        self._backed_up: set[Key] = set()
+        self._remaining = {one.target.key: one.remaining for one in deletion.behind}
+        self._held: dict[Key, str] = {}
+
+    @property
+    def remaining(self) -> tuple[Remaining, ...]:
+        """What remains of each database, as it was seen last."""
+        return tuple(self._remaining.values())
 
     def run(self) -> list[Change]:
         """Carries out the decisions.
@@ -73,10 +92,12 @@ class Deleter:
             ClusterError: Something failed; `changes` on it says what was done before.
         """
         try:
+            self._back_up()
             self._delete(self._deletion.databases)
             self._wait_for_cleaning()
+            self._look_again()
             self._check_operator_is_idle()
-            self._delete(self._deletion.leftovers)
+            self._delete([self._held_back(step) for step in self._deletion.leftovers])
             for step in self._deletion.namespaces:
                 self._changes.append(self._namespace(step))
         except Exception as error:
@@ -90,6 +111,90 @@ class Deleter:
             # With the place of it and without the error itself, whose text may hold anything.
             raise told.with_traceback(error.__traceback__) from None
         return self._changes
+
+    def _back_up(self) -> None:
+        """Makes the last backups. Nothing is deleted yet, and nothing will be when one fails."""
+        targets = [one for one in self._deletion.behind if one.target.live is not None and one.left is not None]
+        if not self._deletion.options.last_backup or not targets:
+            return
+        if self._make_backup is None:
+            raise RefusedError(["a last backup was asked for, and nobody is there to make one"])
+        for number, one in enumerate(targets, start=1):
+            key = one.target.key
+            # Not the custom resource's own subject: nothing is done to that yet.
+            subject = f"last backup of {key.namespace}/{key.name}"
+            self._progress(ProgressEvent("backup", number - 1, len(targets), subject))
+            try:
+                name = self._make_backup(key)
+            except PlantonError as error:
+                text = error.text if isinstance(error, (ClusterError, StoreError)) else str(error)
+                remedy = error.remedy if isinstance(error, (ClusterError, StoreError)) else ""
+                raise self._no_backup(key, text, remedy) from None
+            self._check_backup(one, name)
+            self._backed_up.add(key)
+            self._progress(ProgressEvent("backup", number, len(targets), f"{subject}: {name}"))
+        self._deadline.restart()
+
+    def _check_backup(self, behind: LeftBehind, name: str) -> None:
+        """Looks with its own eyes whether the backup is there, and whether a restore can start from it."""
+        if self._read_archive is None:
+            return
+        key = behind.target.key
+        found = self._read_archive(key)
+        if not isinstance(found, Catalogue):
+            # Whoever made it has seen it in the archive; more than that nobody can say now.
+            return
+        made = next((one for one in found.backups if one.name == name), None)
+        if made is None:
+            raise self._no_backup(key, f"{name} is not in its archive")
+        if made.problem:
+            raise self._no_backup(key, f"nothing can be restored from {name}: {made.problem}")
+        before = self._remaining[key].newest_backup
+        if before is not None and made.finish_time <= before:
+            raise self._no_backup(key, f"{name} was there before")
+        self._remaining[key] = behind.read_again(found)
+
+    @staticmethod
+    def _no_backup(key: Key, text: str, remedy: str = "") -> ClusterError:
+        return ClusterError(
+            f"no last base backup was made, so nothing was deleted: {text}",
+            subject=key.subject,
+            phase="backup",
+            remedy=remedy or "Mend this, then run the same command again; or leave --last-backup out.",
+        )
+
+    def _look_again(self) -> None:
+        """Sees, once databases are shut down, until when their archives reach, and which volumes had better stay."""
+        read = self._read_archive
+        behind = [one for one in self._deletion.behind if one.target.live is not None and one.left is not None]
+        behind = [one for one in behind if one.remaining.state != "standby"]
+        if read is None or not self._deletion.is_cleaned_up:
+            return
+        # What could not be read is a value here, and no failure of the delete.
+        seen = results(in_parallel(lambda one: one.read_again(read(one.target.key)), behind))
+        for one, later in zip(behind, seen, strict=True):
+            key = one.target.key
+            said, why = reached(self._remaining[key], later)
+            self._remaining[key] = later
+            now = datetime.now(UTC)
+            self._say_of(key, (*effects_of(later, live=None, now=now), *said))
+            if why and not self._deletion.options.without_backup and key not in self._backed_up:
+                self._held[key] = why
+
+    def _say_of(self, key: Key, effects: tuple[str, ...]) -> None:
+        subject = key.subject
+        self._changes = [replace(one, effects=effects) if one.subject == subject else one for one in self._changes]
+
+    def _held_back(self, step: Step) -> Step:
+        """Keeps a volume whose database has not archived its last WAL, as far as one can see."""
+        if step.key.resource is not VOLUME_CLAIM or step.change.action != "deleted":
+            return step
+        for one in self._deletion.targets:
+            own = {claim["metadata"]["name"] for claim in one.claims} if one.namespace == step.key.namespace else ()
+            if one.key in self._held and step.key.name in own:
+                reason = f"stays: {self._held[one.key]}. Delete it with the same command and --without-backup"
+                return replace(step, change=change_of(step.key, "skipped", reason=reason))
+        return step
 
     def _delete(self, steps: Sequence[Step]) -> None:
         for number, step in enumerate(steps, start=1):

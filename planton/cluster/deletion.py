@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
+from planton.cluster import admission
 from planton.cluster._resources import (
     NAMESPACE,
-    POSTGRESQL,
     SECRET,
     SERVICE,
     VOLUME_CLAIM,
@@ -17,8 +18,8 @@ from planton.cluster._resources import (
 )
 from planton.cluster._server import Server
 from planton.cluster._steps import Step, change_of
+from planton.cluster.archive_reading import ArchiveReader, archives_now, operator_of
 from planton.cluster.archive_record import deletion_step
-from planton.cluster.archives import Archives, read_archives, told_configmap
 from planton.cluster.changes import DeleteOptions
 from planton.cluster.deletion_checks import (
     CLUSTER_LABEL,
@@ -30,12 +31,16 @@ from planton.cluster.deletion_checks import (
     is_volume_of,
     running_operators,
 )
-from planton.cluster.inventory import Inventory
-from planton.cluster.operators import LiveOperator, read_settings
+from planton.cluster.inventory import Inventory, read_inventory
+from planton.cluster.last_backup import LastBackup
+from planton.cluster.left_behind import LeftBehind, archives_left, look_into, refusals, said_of
+from planton.cluster.operators import read_settings
 from planton.cluster.order import Stage
 from planton.cluster.ownership import check_set_id, is_applied_by_us, is_ours
 from planton.cluster.prune import PRUNABLE
+from planton.cluster.remaining import ReadArchive
 from planton.errors import RefusedError
+from planton.manifest import Manifests
 from planton.translate.contract import KubernetesObject
 from planton.translate.names import (
     FILES_SECRET,
@@ -61,6 +66,8 @@ class Deletion:
         namespaces: Steps for Namespaces; whether they are empty is seen when all else is gone.
         settings: What the operator is told.
         is_cleaned_up: Whether an operator is there to clean up.
+        behind: What each database leaves.
+        options: What may go.
     """
 
     targets: tuple[Target, ...]
@@ -69,6 +76,8 @@ class Deletion:
     namespaces: tuple[Step, ...]
     settings: dict[str, str] = field(repr=False)
     is_cleaned_up: bool = True
+    behind: tuple[LeftBehind, ...] = ()
+    options: DeleteOptions = field(default_factory=DeleteOptions)
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -76,8 +85,41 @@ class Deletion:
         return (*self.databases, *self.leftovers, *self.namespaces)
 
 
+def read_deletion(server: Server, messages: Manifests, options: DeleteOptions) -> tuple[Deletion, ArchiveReader]:
+    """Reads the facts and decides what a delete does.
+
+    Args:
+        server: The API server.
+        messages: The set, with its defaults filled.
+        options: What may go.
+
+    Returns:
+        The decisions, and what reads the archives of the databases, also when these are gone.
+
+    Raises:
+        RefusedError: A word is missing, or the state of the cluster forbids it.
+        ClusterError: The server refused.
+    """
+    admission.check_target(messages, options.cluster_id)
+    inventory = read_inventory(
+        server,
+        set_operator=admission.operator_of(messages),
+        chosen=options.operator_namespace,
+        credentials=False,
+    )
+    reader = ArchiveReader(server, inventory)
+    deletion = plan_deletion(server, messages, inventory, options, reader)
+    if options.last_backup:
+        LastBackup(server, reader).check(one.key for one in deletion.targets if one.live is not None)
+    return deletion, reader
+
+
 def plan_deletion(
-    server: Server, messages: Sequence[Resource], inventory: Inventory, options: DeleteOptions
+    server: Server,
+    messages: Sequence[Resource],
+    inventory: Inventory,
+    options: DeleteOptions,
+    read_archive: ReadArchive | None = None,
 ) -> Deletion:
     """Decides what a delete does.
 
@@ -86,6 +128,7 @@ def plan_deletion(
         messages: The set, with its defaults filled.
         inventory: Facts of the cluster.
         options: What may go.
+        read_archive: Reads the archive of a database; None looks into none, and says so.
 
     Returns:
         The decisions.
@@ -98,18 +141,19 @@ def plan_deletion(
     targets = [_looked_up(server, one) for one in _targets(messages, inventory, options)]
     operator_message = next((one for one in messages if isinstance(one, PostgresOperatorKubernetes)), None)
     _check_words(messages, operator_message, inventory, options)
-    operator = _operator_of(inventory)
+    operator = operator_of(inventory)
     running = running_operators(server, inventory)
     no_operator = ""
     if operator is None or not operator.available:
         no_operator = f"{operator.subject} has no available replica" if operator else "no operator runs in the cluster"
     check_targets(targets, running, options, no_operator=no_operator)
     settings = read_settings(server, operator) if operator else {}
-    remembered = deletion_step(server, _archives(server, inventory, operator, settings), [one.key for one in targets])
-    databases, leftovers, namespaces = [remembered] if remembered else [], [], []
+    archives = archives_now(server, inventory, operator, settings)
+    home = archives.namespace or inventory.operator_namespace
+    left = archives_left(server, targets, archives, home)
+    leftovers, namespaces = [], []
     going = {(one.namespace, one.name) for one in targets}
     for target in targets:
-        databases += _database_steps(server, target, is_down=bool(no_operator))
         leftovers += _leftover_steps(server, target, inventory, going, running, options)
     if operator_message is not None and options.operator:
         _check_no_databases(inventory, going)
@@ -120,16 +164,42 @@ def plan_deletion(
     for namespace in spaces:
         namespaces += _namespace_steps(namespace, inventory, options)
     unique = {step.key: step for step in leftovers}
+    secrets = {(key.namespace, key.name) for key, step in unique.items() if _takes_secret(step)}
+    behind = look_into(
+        server, targets, left, archives, operator_namespace=home, going=secrets, read_archive=read_archive
+    )
+    now = datetime.now(UTC)
+    if reasons := refusals(behind, options, now):
+        raise RefusedError(reasons)
+    remembered = deletion_step(
+        server, archives.namespace, [left[one.key] for one in targets if one.live and one.key in left]
+    )
+    databases = [remembered] if remembered else []
+    for one in behind:
+        databases += _database_steps(server, one.target, said_of(one, options, now), is_down=bool(no_operator))
     return Deletion(
-        tuple(targets), tuple(databases), tuple(unique.values()), tuple(namespaces), settings, not no_operator
+        tuple(targets),
+        tuple(databases),
+        tuple(unique.values()),
+        tuple(namespaces),
+        settings,
+        not no_operator,
+        behind,
+        options,
     )
 
 
-def _step(key: Key, obj: KubernetesObject | None, *, goes: bool, reason: str = "") -> Step:
+def _takes_secret(step: Step) -> bool:
+    return step.key.resource is SECRET and step.change.action == "deleted"
+
+
+def _step(
+    key: Key, obj: KubernetesObject | None, *, goes: bool, reason: str = "", effects: tuple[str, ...] = ()
+) -> Step:
     metadata = (obj or {}).get("metadata") or {}
     return Step(
         key,
-        change_of(key, "deleted" if goes else "skipped", reason=reason),
+        change_of(key, "deleted" if goes else "skipped", reason=reason, effects=effects),
         Stage.DATABASES,
         0,
         uid=str(metadata.get("uid", "")),
@@ -203,12 +273,6 @@ def _looked_up(server: Server, target: Target) -> Target:
     )
 
 
-def _operator_of(inventory: Inventory) -> LiveOperator | None:
-    """Finds the operator that would clean up: the one that is meant, or else whichever runs."""
-    mine = [one for one in inventory.operators if one.namespace == inventory.operator_namespace]
-    return max(mine or inventory.operators, key=lambda one: one.available, default=None)
-
-
 def _check_no_databases(inventory: Inventory, going: set[tuple[str, str]]) -> None:
     left = [one for one in inventory.existing.databases if (one.namespace, one.name) not in going]
     if left:
@@ -218,26 +282,11 @@ def _check_no_databases(inventory: Inventory, going: set[tuple[str, str]]) -> No
         )
 
 
-def _archives(
-    server: Server, inventory: Inventory, operator: LiveOperator | None, settings: dict[str, str]
-) -> Archives:
-    """What databases archive now, also under an operator that planton did not make."""
-    space = operator.namespace if operator else ""
-    told = told_configmap({"data": settings}, space)
-    if told is None:
-        return read_archives(server, (), {}, inventory)
-    inherited = (server.get(told) or {}).get("data") or {}
-    live = {key_of(one, POSTGRESQL): one for one in inventory.databases}
-    secret = str(settings.get("pod_environment_secret") or "")
-    names = frozenset(((server.get(Key(SECRET, space, secret)) if secret else None) or {}).get("data") or {})
-    return Archives(inherited, inherited, live, namespace=space, secret_before=names, secret_name_before=secret)
-
-
-def _database_steps(server: Server, target: Target, *, is_down: bool) -> list[Step]:
+def _database_steps(server: Server, target: Target, effects: tuple[str, ...], *, is_down: bool) -> list[Step]:
     steps = [
-        _step(target.key, target.live, goes=True)
+        _step(target.key, target.live, goes=True, effects=effects)
         if target.live is not None
-        else _step(target.key, None, goes=False, reason="gone already")
+        else _step(target.key, None, goes=False, reason="gone already", effects=effects)
     ]
     if is_down and target.live is not None and target.stateful_set is not None:
         reason = "stays, and its pods run on: no operator is there to clean up"

@@ -17,6 +17,7 @@ from planton.cluster.normalise import parse_quantity
 from planton.cluster.ownership import labels_of
 from planton.cluster.safety import major_upgrade, versions
 from planton.translate.backup import CERTIFICATE
+from planton.translate.beginning import standby_entries
 from planton.translate.contract import KubernetesObject
 from planton.translate.names import (
     BACKUP_CONFIGMAP,
@@ -108,7 +109,7 @@ def _database(after: KubernetesObject, before: KubernetesObject | None, archives
     if spec.get("numberOfInstances") == 0 and old.get("numberOfInstances") != 0:
         effects.append(f"{name} runs no pod: it is stopped, and nothing is archived")
     if before is None:
-        return effects
+        return [*effects, *_begins(after)]
     key = Key(POSTGRESQL, str(after["metadata"].get("namespace", "")), name)
     archives = replace(archives, live={key: before}, desired={key: after})
     earlier, later = versions(spec, old)
@@ -126,7 +127,39 @@ def _database(after: KubernetesObject, before: KubernetesObject | None, archives
         effects.append(f"{name} has {_instances(spec)} instead of {_instances(old)} pods")
     if _grows(spec, old):
         effects.append(f"the volumes of {name} grow, which cannot be undone")
-    return [*effects, *backup_effects(key, archives), *_left(key, spec, old)]
+    return [*effects, *_promotion(key, spec, old, archives), *backup_effects(key, archives), *_left(key, spec, old)]
+
+
+def _begins(database: KubernetesObject) -> list[str]:
+    """Says from what a new database is made."""
+    name, spec = database["metadata"]["name"], database["spec"]
+    values = {one.get("name"): str(one.get("value") or "") for one in spec.get("env") or ()}
+    if path := (spec.get("standby") or {}).get("s3_wal_path"):
+        return [f"{name} follows the archive {path}, read-only, until standby is taken out of its manifest"]
+    if values.get("CLONE_METHOD") != "CLONE_WITH_WALE":
+        return []
+    until = values.get("CLONE_TARGET_TIME")
+    return [
+        f"{name} starts from the archive {values.get('CLONE_WALG_S3_PREFIX')}, "
+        + (f"as it was at {until}" if until else "with all that is archived")
+    ]
+
+
+def _promotion(key: Key, spec: Mapping[str, Any], old: Mapping[str, Any], archives: Archives) -> list[str]:
+    if not old.get("standby") or spec.get("standby"):
+        return []
+    source = old["standby"].get("s3_wal_path") or "its source"
+    _, archive = archives.moves(key)
+    begins = f"begins to archive to {archive}" if archive else "archives nowhere, since its backups are off"
+    return [
+        f"{key.name} becomes a primary of its own: it accepts writes and {begins}; nothing ever flows to it from "
+        f"{source} again",
+        f"make sure that the old primary behind {source} is gone or fenced: applications would write to both",
+        # What changes while it does not run is not told to Patroni: oldSpec and newSpec are the same to it then
+        # (postgres-operator v1.15.1, pkg/cluster/sync.go, Sync).
+        f"{key.name} is promoted by the operator that runs now, without a restart of its pod; one that starts only "
+        "later does not do it any more (then: patronictl edit-config -s standby_cluster=null, in the pod)",
+    ]
 
 
 def _left(key: Key, spec: Mapping[str, Any], old: Mapping[str, Any]) -> list[str]:
@@ -151,7 +184,24 @@ _STAYS_BEHIND = (
 
 def _variables(key: Key, archives: Archives) -> Sequence[str]:
     # What comes from the operator alone is said there, of all databases at once.
-    return () if archives.follows(key) else archives.changed_variables(key)
+    if archives.follows(key):
+        return ()
+    live, desired = archives.live[key]["spec"], archives.desired[key]["spec"]
+    was, is_now = ({**_by_operator(one), **_literals(one)} for one in (live, desired))
+    # What the operator has made of spec.standby stays, as the custom resource's own.
+    return [name for name in archives.changed_variables(key) if name not in is_now or was.get(name) != is_now[name]]
+
+
+def _by_operator(spec: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(one["value"]) for name, one in standby_entries(spec.get("standby")).items()}
+
+
+def _literals(spec: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        str(one.get("name")): str(one.get("value") or "")
+        for one in spec.get("env") or ()
+        if isinstance(one, Mapping) and "valueFrom" not in one
+    }
 
 
 def _differs(path: str, spec: Mapping[str, Any], old: Mapping[str, Any]) -> bool:

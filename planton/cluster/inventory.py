@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from planton.cluster._resources import (
@@ -20,16 +21,28 @@ from planton.cluster._resources import (
 from planton.cluster._server import Server, in_parallel, results
 from planton.cluster.operators import LiveOperator, is_true, operators_in, read_settings
 from planton.cluster.ownership import applied_fields
+from planton.cluster.sources import OperatorGives, read_sources
 from planton.errors import ClusterError, RefusedError
+from planton.translate.archive_sources import Asked
 from planton.translate.contract import KubernetesObject
 from planton.translate.effective_archive import clone_environment
 from planton.translate.existing import Existing, ExistingDatabase, ExistingSecret
 from planton.translate.generation import GENERATION, told_generation
 from planton.translate.ingress import HOSTNAME_ANNOTATION
-from planton.translate.names import BACKUP_CONFIGMAP, GENERATION_ANNOTATION, OPERATOR, POD_SERVICE_ACCOUNT
+from planton.translate.names import (
+    BACKUP_CONFIGMAP,
+    GENERATION_ANNOTATION,
+    OPERATOR,
+    POD_SERVICE_ACCOUNT,
+    RESTORED_FROM_ANNOTATION,
+    SOURCE_KINDS,
+    cluster_name,
+    source_files_secret,
+)
 from planton.translate.platform import PLATFORM_ANNOTATION, BackupPlatform
 from planton.translate.secret_values import Credentials, secret_text
 from planton.translate.versions import OPERATOR_VERSIONS
+from planton.types import PostgresKubernetes
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +90,7 @@ def read_inventory(
     credentials: bool = True,
     hostnames: bool = False,
     secrets: Iterable[tuple[str, str]] = (),
+    sources: Mapping[Asked, Sequence[PostgresKubernetes]] = MappingProxyType({}),
 ) -> Inventory:
     """Reads the facts.
 
@@ -87,6 +101,7 @@ def read_inventory(
         credentials: Whether the storage Secret is read.
         hostnames: Whether the external host names of Services are read.
         secrets: Namespace and name of Secrets with credentials that the set has.
+        sources: Databases whose archives clones and standbys of the set ask for, with those who ask.
 
     Returns:
         The facts.
@@ -120,6 +135,7 @@ def read_inventory(
         platform = _platform(server, told, namespace, credentials=credentials)
     if chosen and set_operator is None and platform is None and all(one.namespace != chosen for one in operators):
         raise RefusedError([f"namespace {chosen} has no operator: none of its Deployments runs it"])
+    inherited = _inherited(server, namespace, operators)
     existing = Existing(
         from_cluster=True,
         databases=tuple(sorted((_database(one) for one in databases or ()), key=lambda one: (one.namespace, one.name))),
@@ -132,9 +148,15 @@ def read_inventory(
             {(namespace, _settings(server, namespace, operators).get("pod_environment_secret", "")), *_own(databases)},
         ),
         generation=told_generation(((told or {}).get("data") or {}).get(GENERATION)),
-        inherited=_inherited(server, namespace, operators),
+        inherited=inherited,
         running_version=next((one.version for one in operators if one.namespace == namespace), None),
         annotated_accounts=_annotated_accounts(server, told) if set_operator else frozenset(),
+        sources=read_sources(
+            server,
+            sources,
+            databases or (),
+            OperatorGives(inherited or {}, _settings(server, namespace, operators) if sources else {}, namespace),
+        ),
     )
     return Inventory(
         platform,
@@ -145,6 +167,23 @@ def read_inventory(
         tuple(databases or ()),
         databases is not None,
     )
+
+
+def operator_gives(server: Server, inventory: Inventory) -> OperatorGives:
+    """Reads what the operator gives to the pods of every database now.
+
+    Args:
+        server: The API server.
+        inventory: Facts of the cluster.
+
+    Returns:
+        What it gives; nothing where there is no operator.
+
+    Raises:
+        ClusterError: The server refused.
+    """
+    told = _settings(server, inventory.operator_namespace, inventory.operators)
+    return OperatorGives(inventory.existing.inherited or {}, told)
 
 
 def _backup_configmaps(server: Server, namespace: str | None) -> list[KubernetesObject] | None:
@@ -327,7 +366,23 @@ def _database(obj: KubernetesObject) -> ExistingDatabase:
             for one in spec.get("env") or ()
             if isinstance(one, Mapping) and "name" in one and "valueFrom" in one
         ),
+        begun=tuple(one for one in spec.get("env") or () if _is_of_beginning(one)),
+        begun_volumes=tuple(
+            one
+            for one in spec.get("additionalVolumes") or ()
+            if isinstance(one, Mapping) and one.get("name") in _source_volumes(str(metadata["name"]))
+        ),
+        restored_from=str((metadata.get("annotations") or {}).get(RESTORED_FROM_ANNOTATION) or ""),
+        standby=spec["standby"] if isinstance(spec.get("standby"), Mapping) else None,
     )
+
+
+def _is_of_beginning(entry: object) -> bool:
+    return isinstance(entry, Mapping) and str(entry.get("name") or "").startswith(("CLONE_", "STANDBY_"))
+
+
+def _source_volumes(name: str) -> set[str]:
+    return {source_files_secret(name.removeprefix(cluster_name("")), kind) for kind in SOURCE_KINDS}
 
 
 def _hostnames(service: KubernetesObject) -> list[tuple[str, str]]:

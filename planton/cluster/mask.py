@@ -101,6 +101,11 @@ SHOWN_VARIABLES = (
     | POLICY_VARIABLES
     | {DATABASE_GENERATION}
     | _OF_OPERATOR
+    | {
+        kind + name
+        for kind in ("CLONE_", "STANDBY_")
+        for name in (*(STORE_VARIABLES - _PROXIES), "WALG_S3_PREFIX", "WALG_LIBSODIUM_KEY_TRANSFORM")
+    }
 )
 """Names of the environment variables whose values are shown. What a value under any other name is nobody knows."""
 

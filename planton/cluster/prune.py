@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -34,7 +34,14 @@ from planton.cluster.order import place
 from planton.cluster.ownership import SET_LABEL, is_applied_by_us, labels_of
 from planton.kinds import KINDS
 from planton.translate.contract import KubernetesObject
-from planton.translate.names import BACKUP_CONFIGMAP, KIND_LABEL, NAME_LABEL, cluster_name
+from planton.translate.names import (
+    BACKUP_CONFIGMAP,
+    KIND_LABEL,
+    NAME_LABEL,
+    SOURCE_KINDS,
+    cluster_name,
+    source_files_secret,
+)
 from planton.translate.policy import ENCRYPTION_KEYS
 from planton.types import PostgresOperatorKubernetes
 
@@ -63,6 +70,7 @@ class _World:
     databases: frozenset[tuple[str, str]]
     operators: Sequence[LiveOperator]
     server: Server
+    begun_with: frozenset[tuple[str, str]]
 
     def has_operator(self, namespace: str) -> bool:
         """Whether the set still has the operator of a namespace; of any, for what stands in none."""
@@ -116,6 +124,7 @@ def plan_prune(
         frozenset((one["metadata"]["namespace"], one["metadata"]["name"]) for one in databases),
         tuple(operators),
         server,
+        frozenset(one for database in databases for one in _begun_with(database)),
     )
     steps = []
     for resource, objects in zip(types, lists, strict=True):
@@ -126,11 +135,31 @@ def plan_prune(
     return steps
 
 
+def _begun_with(database: KubernetesObject) -> Iterable[tuple[str, str]]:
+    """Gives the Secrets with which a clone was read, or a standby is: its custom resource refers to them for ever."""
+    metadata, spec = database["metadata"], database.get("spec") or {}
+    names: set[object] = set()
+    for entry in spec.get("env") or ():
+        # Whoever makes a custom resource may write anything here.
+        if isinstance(entry, Mapping) and str(entry.get("name") or "").startswith(("CLONE_", "STANDBY_")):
+            source = entry.get("valueFrom")
+            reference = source.get("secretKeyRef") if isinstance(source, Mapping) else None
+            names.add(reference.get("name") if isinstance(reference, Mapping) else None)
+    own = {source_files_secret(str(metadata["name"]).removeprefix(cluster_name("")), kind) for kind in SOURCE_KINDS}
+    for volume in spec.get("additionalVolumes") or ():
+        if isinstance(volume, Mapping) and volume.get("name") in own:
+            names.add(volume.get("name"))
+    yield from ((str(metadata["namespace"]), str(name)) for name in names if name)
+
+
 def _decide(key: Key, obj: KubernetesObject, world: _World) -> Step | None:
     # Labels can be copied, and are inherited by what the operator makes: only what we applied is ours to prune.
     if not is_applied_by_us(obj) or obj["metadata"].get("ownerReferences"):
         return None
     if obj["metadata"].get("deletionTimestamp"):
+        return None
+    if key.resource is SECRET and (key.namespace, key.name) in world.begun_with:
+        # Nobody renders it any more, and its pods do not start without it: it is a part of the database.
         return None
     reason = _why_kept(key, obj, world)
     action: Action = "skipped" if reason else "deleted"

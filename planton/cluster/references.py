@@ -16,6 +16,8 @@ from planton.errors import ManifestError, Problem
 from planton.manifest import Manifests
 from planton.rendering import located
 from planton.translate.contract import KubernetesObject
+from planton.translate.existing import Existing
+from planton.translate.names import cluster_name, namespace_of
 from planton.translate.secret_fields import references_in
 from planton.translate.secret_values import Reference, SecretValues
 
@@ -28,12 +30,14 @@ class UnresolvedError(Exception):
     """A reference leads to nothing. Its text says why, and holds no value."""
 
 
-def resolve(server: Server | None, messages: Manifests) -> SecretValues:
+def resolve(server: Server | None, messages: Manifests, existing: Existing | None = None) -> SecretValues:
     """Looks up every reference of a set.
 
     Args:
         server: The API server; None for a reading without a cluster, which leaves references to Secrets alone.
         messages: The set.
+        existing: Facts of the cluster: what a database was cloned from is not looked up once it is there, since nothing
+            of it is written any more.
 
     Returns:
         What the references lead to.
@@ -44,7 +48,12 @@ def resolve(server: Server | None, messages: Manifests) -> SecretValues:
     """
     places: dict[Reference, list[Problem]] = {}
     for message, origin in zip(messages, messages.origins, strict=True):
+        is_there = existing is not None and existing.database(
+            namespace_of(message), cluster_name(message.metadata.name)
+        )
         for path, reference in references_in(message):
+            if is_there and path.startswith("spec.clone."):
+                continue
             subject = f"{message.kind}/{message.metadata.name}"
             places.setdefault(reference, []).append(Problem("", path, origin, subject))
     lookup = _Lookup(_secrets(server, places) if server is not None else {})

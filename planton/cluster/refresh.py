@@ -17,6 +17,7 @@ from planton.cluster.stale import no_longer_right
 from planton.errors import ManifestError, RefusedError
 from planton.manifest import Manifests
 from planton.rendering import render
+from planton.translate.archive_sources import wanted_sources
 from planton.translate.backup import platform_secrets
 from planton.translate.contract import KubernetesObject
 from planton.translate.names import cluster_name, namespace_of
@@ -77,6 +78,7 @@ class Refresh:
             set_operator=self._operator,
             chosen=self._options.operator_namespace,
             hostnames=hostnames,
+            sources=wanted_sources(self._messages),
         )
         if self._operator is None:
             if _facts(inventory.platform) != _facts(self._platform):

@@ -25,6 +25,7 @@ def refusals(key: Key, desired: KubernetesObject, live: KubernetesObject, option
     return [
         *_version(key, desired["spec"], live.get("spec") or {}, options),
         *_volume(key, desired["spec"], live.get("spec") or {}),
+        *_standby(key, desired["spec"], live.get("spec") or {}),
     ]
 
 
@@ -88,3 +89,24 @@ def _volume(key: Key, desired: KubernetesObject, live: KubernetesObject) -> list
         f"{key.subject}: the volume is {before_text} and cannot shrink to {after_text}: Kubernetes only lets volumes "
         "grow. Clone the database into a smaller one instead"
     ]
+
+
+def _standby(key: Key, desired: KubernetesObject, live: KubernetesObject) -> list[str]:
+    after, before = desired.get("standby"), live.get("standby")
+    if not after or after == before:
+        return []
+    if not before:
+        return [
+            f"{key.subject}: it is a primary, and as a standby it would be demoted, stop to accept writes, and lose "
+            "its data to that of the source. Make a standby with another name"
+        ]
+    return [
+        f"{key.subject}: it follows {_followed(before)}, and would follow {_followed(after)}: its data would belong to "
+        "neither. Make a new standby with another name, and delete this one"
+    ]
+
+
+def _followed(standby: KubernetesObject) -> str:
+    return str(
+        next((standby[name] for name in ("s3_wal_path", "gs_wal_path", "standby_host") if standby.get(name)), "?")
+    )

@@ -9,11 +9,14 @@ from typing import Any
 from planton.cluster._connection import ApiError
 from planton.cluster._resources import DEPLOYMENT, EVENT, POD, POSTGRESQL, SECRET, STATEFUL_SET, Key, ResourceType
 from planton.cluster._server import Server
+from planton.cluster.archive_ages import ArchiveAges
+from planton.cluster.backup_age import ArchiveStatus
 from planton.cluster.environment import differing, environment_in
 from planton.cluster.generations import OldCredentials
 from planton.cluster.inventory import Inventory
 from planton.cluster.own_secrets import read_outdated
 from planton.cluster.ownership import labels_of
+from planton.cluster.restored import Restoration, restoration
 from planton.cluster.wait import FAILED, RUNNING, rollout
 from planton.manifest.redaction import without_credentials
 from planton.translate.contract import KubernetesObject
@@ -84,6 +87,9 @@ class ResourceStatus:
         events: The last warnings, newest first.
         differing: Names of backup variables that are not in the pods as they should be.
         problems: What is wrong, in words.
+        restoration: Whether a database that was to start from an archive, or follows one, has come up with what was in
+            it; None for every other.
+        archive: How fresh the archive of a database is; None for one without backups, and when it was not asked for.
     """
 
     message: Resource = field(repr=False)
@@ -99,6 +105,8 @@ class ResourceStatus:
     events: tuple[EventStatus, ...] = ()
     differing: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    restoration: Restoration | None = None
+    archive: ArchiveStatus | None = None
 
 
 def with_outputs(message: Resource) -> Resource:
@@ -122,6 +130,7 @@ def status_of(
     platform: BackupPlatform | None,
     existing: Existing,
     old_credentials: Sequence[OldCredentials] = (),
+    ages: ArchiveAges | None = None,
 ) -> ResourceStatus:
     """Reads what the cluster says about one resource.
 
@@ -132,6 +141,7 @@ def status_of(
         platform: The backup platform in force for the set.
         existing: Facts for translation, in force for the set.
         old_credentials: Databases of which something still runs on old credentials.
+        ages: Reads how fresh archives are; None leaves them alone.
 
     Returns:
         Its status.
@@ -143,7 +153,16 @@ def status_of(
     if isinstance(filled, PostgresOperatorKubernetes):
         return _operator(server, filled, inventory, old_credentials)
     variables = environment(message, platform, existing) if isinstance(message, PostgresKubernetes) else []
-    return _database(server, filled, inventory, platform, variables, old_credentials)
+    return _database(server, filled, inventory, platform, variables, old_credentials, ages)
+
+
+def _live(inventory: Inventory, namespace: str, name: str) -> KubernetesObject | None:
+    place = (namespace, name)
+    return next((one for one in inventory.databases if _place(one) == place), None)
+
+
+def _place(database: KubernetesObject) -> tuple[str, str]:
+    return str(database["metadata"]["namespace"]), str(database["metadata"]["name"])
 
 
 def _operator(
@@ -192,18 +211,12 @@ def _database(
     platform: BackupPlatform | None,
     variables: Sequence[Variable],
     old_credentials: Sequence[OldCredentials],
+    ages: ArchiveAges | None,
 ) -> ResourceStatus:
     namespace, name = namespace_of(message), cluster_name(message.metadata.name)
     subject = f"{message.kind}/{message.metadata.name}"
     key = Key(POSTGRESQL, namespace, name)
-    found = next(
-        (
-            one
-            for one in inventory.databases
-            if (one["metadata"]["namespace"], one["metadata"]["name"]) == (namespace, name)
-        ),
-        None,
-    )
+    found = _live(inventory, namespace, name)
     if found is None:
         return ResourceStatus(message, subject, namespace, False, False, problems=(f"{key.subject} is not there",))
     fill_outputs(message)
@@ -223,6 +236,11 @@ def _database(
         problems.append(f"{missing} is missing: the operator cannot make or change its pods. Apply again")
     problems += [f"{one.subject}: {one.what}" for one in read_outdated(server, [found])]
     problems += [one.what for one in old_credentials if (one.namespace, one.name) == (namespace, name)]
+    use_configmaps = _uses_configmaps(stateful_set, inventory)
+    restored = restoration(server, found, use_configmaps=use_configmaps)
+    if restored is not None and not restored.is_proven:
+        # First of all: a database that is empty looks well in everything else.
+        problems.insert(0, restored.line)
     pods = _pods(server, namespace, f"cluster-name={name}", problems)
     return ResourceStatus(
         message,
@@ -238,7 +256,17 @@ def _database(
         events=_events(server, namespace, name, problems),
         differing=differ,
         problems=tuple(problems),
+        restoration=restored,
+        archive=ages(found, use_configmaps=use_configmaps) if ages is not None else None,
     )
+
+
+def _uses_configmaps(stateful_set: KubernetesObject | None, inventory: Inventory) -> bool:
+    """Tells into which kind of objects Patroni writes: its pods say it, and without them the operator."""
+    if stateful_set is None:
+        return inventory.existing.kubernetes_use_configmaps == "true"
+    entries = environment_in(stateful_set)
+    return any(one.get("name") == "KUBERNETES_USE_CONFIGMAPS" and one.get("value") for one in entries)
 
 
 def _missing_secrets(

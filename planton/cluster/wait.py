@@ -64,6 +64,10 @@ class Deadline:
         self._start = clock()
         self.waited = 0.0
 
+    def restart(self) -> None:
+        """Starts the clock again, after work that has a limit of its own."""
+        self._start = self._clock()
+
     def wait_for(self, look: Callable[[], Sequence[Pending]], report: Callable[[str], None]) -> None:
         """Looks again and again until nothing is pending.
 

@@ -14,6 +14,7 @@ from planton.types import (
     BackupEncryption,
     BackupStorage,
     BackupTuning,
+    PostgresKubernetesArchiveLocation,
     PostgresKubernetesBackupConfig,
     PostgresOperatorKubernetesBackupConfig,
     PostgresOperatorKubernetesBackupR2Config,
@@ -73,9 +74,35 @@ def database_problems(config: PostgresKubernetesBackupConfig) -> Iterator[Compla
     yield from _common_problems(config)
     kind = config.storage.WhichOneof("store") if storage else None
     yield from _identity_problems(config.credentials, kind)
-    identity = config.credentials.cloud_identity
+    yield from _account_problems(config.credentials)
+
+
+def location_problems(location: PostgresKubernetesArchiveLocation) -> Iterator[Complaint]:
+    """Checks the place of another database's archive.
+
+    Args:
+        location: It, with its defaults filled.
+
+    Yields:
+        Paths below it, and what is wrong.
+    """
+    storage = location.HasField("storage")
+    if storage:
+        yield from _storage_problems(location.storage)
+        if not location.HasField("credentials"):
+            text = "is missing, and a storage of its own needs it: the operator's keys would be sent to another store"
+            yield ".credentials", text
+    if location.HasField("credentials"):
+        yield from _credentials_problems(location.credentials)
+    if location.HasField("encryption"):
+        yield from _encryption_problems(location.encryption)
+    yield from _identity_problems(location.credentials, location.storage.WhichOneof("store") if storage else None)
+    yield from _account_problems(location.credentials)
+
+
+def _account_problems(credentials: BackupCredentials) -> Iterator[Complaint]:
     for name in ("aws_role_arn", "service_account_annotations"):
-        if getattr(identity, name):
+        if getattr(credentials.cloud_identity, name):
             yield (
                 f".credentials.cloud_identity.{name}",
                 "belongs in the operator's manifest: the service account of the pods is one for a whole namespace",

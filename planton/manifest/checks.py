@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from planton import quantity
-from planton.manifest._backup import database_problems, operator_problems
+from planton.manifest._backup import database_problems, location_problems, operator_problems
 from planton.manifest._cron import schedule_problem
 from planton.manifest._prefix import prefix_problem, template_problem
 from planton.types import (
     ApiResourceMetadata,
     ContainerResources,
     PostgresKubernetes,
+    PostgresKubernetesSpec,
     PostgresOperatorKubernetes,
     Resource,
 )
@@ -29,6 +31,7 @@ NAMESPACE_LABEL = "kubernetes.project-planton.org/namespace"
 Complaint: TypeAlias = tuple[str, str]
 """A field path in the usual spelling, and what is wrong."""
 
+_DAY = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T", re.ASCII)
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 # k8s.io/apimachinery v0.36.3, pkg/api/validation/objectmeta.go, TotalAnnotationSizeLimitB
 _ANNOTATIONS_LIMIT = 256 * 1024
@@ -101,6 +104,32 @@ def _database(message: PostgresKubernetes, found: list[Complaint]) -> None:
         _add(found, "spec.backup_config.s3_prefix", prefix_problem(config.s3_prefix))
         _add(found, "spec.backup_config.backup_schedule", schedule_problem(config.backup_schedule))
         found += [(f"spec.backup_config{place}", text) for place, text in database_problems(config)]
+    _beginning(spec, found)
+
+
+def _beginning(spec: PostgresKubernetesSpec, found: list[Complaint]) -> None:
+    clone, standby = spec.HasField("clone"), spec.HasField("standby")
+    if clone and standby:
+        text = "is given beside clone: a database either starts from an archive, or follows one. Keep one of them"
+        found.append(("spec.standby", text))
+    if clone and spec.clone.HasField("target_time"):
+        _add(found, "spec.clone.target_time", _time_problem(spec.clone.target_time))
+    for name, source in (("clone", spec.clone.source), ("standby", spec.standby.source)):
+        if source.HasField("archive"):
+            path = f"spec.{name}.source.archive"
+            _add(found, f"{path}.s3_prefix", prefix_problem(source.archive.s3_prefix))
+            found += [(f"{path}{place}", text) for place, text in location_problems(source.archive)]
+
+
+def _time_problem(text: str) -> str:
+    """Looks for a day that its month does not have; of the form the rule on the field says what is wrong."""
+    if not _DAY.match(text):
+        return ""
+    try:
+        date.fromisoformat(text[:10])
+    except ValueError:
+        return "is no day of the calendar"
+    return ""
 
 
 def _add(found: list[Complaint], path: str, text: str) -> None:

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 
 from planton.translate.archive import ArchiveIdentity, identity
 from planton.translate.backup import CERTIFICATE
-from planton.translate.database import backup_of, postgres_version
-from planton.translate.environment import Variable, environment
+from planton.translate.database_facts import backup_of, postgres_version
 from planton.translate.existing import Existing
 from planton.translate.names import cluster_name, namespace_of
 from planton.translate.platform import BackupPlatform
 from planton.translate.policy import ENCRYPTION_VARIABLES
-from planton.translate.secret_values import Credentials, Reference
+from planton.translate.secret_values import Credentials
 from planton.translate.store import STORE_VARIABLES
+from planton.translate.variables import Variable, backup_variables
 from planton.types import PostgresKubernetes
 
 _KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -89,6 +89,19 @@ class ArchiveAccess:
         return identity(self.prefix, self.endpoint, scope=self.scope, version=self.version, namespace=self.namespace)
 
 
+@dataclass(frozen=True, slots=True)
+class FoundSource:
+    """What became of the search for another database's archive.
+
+    Attributes:
+        access: How it is reached; None when it cannot be used.
+        lacking: Why not, in words that follow the name of the database; empty where there is one.
+    """
+
+    access: ArchiveAccess | None
+    lacking: str = ""
+
+
 def access_of(
     message: PostgresKubernetes, platform: BackupPlatform | None, existing: Existing | None = None
 ) -> ArchiveAccess | None:
@@ -109,7 +122,7 @@ def access_of(
     own_store = message.spec.backup_config.HasField("storage")
     files = backup.files if own_store else platform.files if platform is not None else None
     return access_from(
-        environment(message, platform, existing),
+        backup_variables(message, platform, existing),
         namespace=namespace_of(message),
         scope=cluster_name(message.metadata.name),
         version=postgres_version(message, existing),
@@ -144,18 +157,16 @@ def access_from(
     prefix = found.get("WALG_S3_PREFIX")
     if prefix is None or not prefix.resolved:
         return None
-    known: dict[str, str] = {}
-    lacking: dict[str, Reference] = {}
+    known = Credentials({})
     for one in contents:
-        known.update(one.reveal())
-        lacking.update(one.unresolved)
+        # A key that nobody has looked up is not the one that it stands in the place of.
+        known = one.over(known)
     reading = {name: one for name, one in found.items() if name in READING_VARIABLES}
     references = {name: one.secret for name, one in reading.items() if one.secret}
     # What stands beside a key in its Secret, such as the form of the key, is no credential, and is wanted as it is.
     environment = {name: one.resolved for name, one in reading.items() if one.resolved is not None}
     retention = found.get("BACKUP_NUM_TO_RETAIN")
     schedule = found.get("BACKUP_SCHEDULE")
-    kept = (retention.resolved if retention else "") or ""
     return ArchiveAccess(
         namespace=namespace,
         scope=scope,
@@ -163,13 +174,24 @@ def access_from(
         prefix="s3://" + prefix.resolved.removeprefix("s3://").strip("/"),
         environment=dict(sorted(environment.items())),
         references=dict(sorted(references.items())),
-        contents=Credentials(
-            {name: known[name] for name in references if name in known},
-            {name: lacking[name] for name in references if name in lacking and name not in known},
-        ),
-        certificates=Credentials(
-            {CERTIFICATE: text} if (text := (files.reveal() if files else {}).get(CERTIFICATE)) else {}
-        ),
+        contents=known.only(references),
+        certificates=_certificates(files),
         schedule=(schedule.resolved if schedule else "") or "",
-        retention=int(kept) if kept.isascii() and kept.isdecimal() and len(kept) <= 9 else 0,
+        retention=retention_of((retention.resolved if retention else "") or ""),
     )
+
+
+def retention_of(text: str) -> int:
+    """Reads BACKUP_NUM_TO_RETAIN.
+
+    Args:
+        text: Its value.
+
+    Returns:
+        How many base backups and days are kept; 0 for what is no such number.
+    """
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 9 else 0
+
+
+def _certificates(files: Credentials | None) -> Credentials:
+    return files.only([CERTIFICATE]) if files is not None else Credentials({})

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from planton.errors import Origin, Problem
 from planton.translate.archive import ArchiveIdentity, identity
-from planton.translate.database import backup_of, postgres_version
+from planton.translate.database_facts import backup_of, postgres_version
 from planton.translate.effective_archive import archive_of
 from planton.translate.existing import Existing, ExistingDatabase
 from planton.translate.live_checks import Finding, Placed, live_environment, not_rendered

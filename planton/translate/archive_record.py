@@ -10,11 +10,13 @@ write to it, too. An apply that changes anything at all also writes down the arc
 and not in the record yet, or not as they are now; one that changes nothing else leaves the record as it is.
 
 The record is one ConfigMap with one key an archive, and no secret in it: of encryption, the method, and the name and
-the generation of the Secret with the key. With some 300 bytes an archive it holds about 3,000 of them. When it is full,
-archives that are only in use are not added any more, and one that would be left behind ends the plan.
-(Annotations of the operator's own ConfigMap
-would go with it when backup_config is taken out of its manifest; those of a Namespace that is not ours are not ours to
-write.) It forgets nothing by itself: whoever empties an archive may take its key out.
+the generation of the Secret with the key. An entry of an archive that was left behind also has what is needed to read
+it with no custom resource (reading_facts.py). With some 300 bytes for an archive in use the record holds about 3,000 of
+them, with some 900 for one that was left about 1,000. When it is full, archives that are only in use are not added any
+more, one that is left behind is written without what is needed to read it, and when even that has no room, the plan
+ends. (Annotations of the operator's own ConfigMap would go with it when backup_config is taken out of its manifest;
+those of a Namespace that is not ours are not ours to write.) It forgets nothing by itself: whoever empties an archive
+may take its key out.
 """
 
 from __future__ import annotations
@@ -22,11 +24,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from planton.translate.archive import ArchiveIdentity
 from planton.translate.contract import KubernetesObject
-from planton.translate.names import MANAGED_BY, MANAGED_BY_LABEL, RESOURCE_LABEL
+from planton.translate.names import MANAGED_BY, MANAGED_BY_LABEL, RESOURCE_LABEL, cluster_name
+from planton.translate.reading_facts import ReadingFacts
 
 RECORD_CONFIGMAP = "planton-archives"
 """ConfigMap in the operator's namespace that remembers archives."""
@@ -60,6 +64,8 @@ class LeftArchive:
         why: DELETED, MOVED, STOPPED or TAKEN.
         encryption: How it is encrypted: the method, with the form of the key behind it; empty for not at all.
         key_in: Name of the Secret with the key, and its generation, as `name/generation`; empty when that says nothing.
+        left_at: When it was left, such as `2026-11-22T08:14:35Z`; empty for one in use, and when it is not known.
+        reading: How it is reached and read; None for one in use, and where it was not written down.
     """
 
     store: str
@@ -70,6 +76,8 @@ class LeftArchive:
     why: str
     encryption: str = ""
     key_in: str = ""
+    left_at: str = ""
+    reading: ReadingFacts | None = field(default=None, hash=False)
 
     @property
     def archive(self) -> ArchiveIdentity:
@@ -88,6 +96,20 @@ class LeftArchive:
         return f"{self.namespace}/{self.name}{version}, which {_HOW[self.why]}"
 
 
+_READING = "reading"
+_TEXTS = tuple(name for name in LeftArchive.__dataclass_fields__ if name != _READING)
+_LATER = ("left_at",)
+"""What is written only where it says something: an entry in use stays as small as it was."""
+
+
+def _written(left: LeftArchive) -> str:
+    facts: dict[str, Any] = {name: getattr(left, name) for name in _TEXTS}
+    facts = {name: value for name, value in facts.items() if value or name not in _LATER}
+    if left.reading is not None:
+        facts[_READING] = left.reading.to_data()
+    return json.dumps(facts, sort_keys=True, separators=(",", ":"))
+
+
 def read_record(data: Mapping[str, str]) -> tuple[LeftArchive, ...]:
     """Reads the record.
 
@@ -101,8 +123,10 @@ def read_record(data: Mapping[str, str]) -> tuple[LeftArchive, ...]:
     for key in sorted(data):
         try:
             facts = json.loads(data[key])
-            written = {"encryption": UNKNOWN, "key_in": "", **facts}
-            left = LeftArchive(**{name: str(written[name]) for name in LeftArchive.__dataclass_fields__})
+            written = {"encryption": UNKNOWN, "key_in": "", "left_at": "", **facts}
+            left = LeftArchive(
+                **{name: str(written[name]) for name in _TEXTS}, reading=ReadingFacts.from_data(facts.get(_READING))
+            )
         except (ValueError, TypeError, KeyError, RecursionError):
             continue
         if left.why in _HOW:
@@ -120,7 +144,7 @@ def with_left(data: Mapping[str, str], left: Iterable[LeftArchive]) -> dict[str,
     Returns:
         The data with them, sorted; what is there for the same archive and database is replaced.
     """
-    fresh = {one.key: json.dumps(asdict(one), sort_keys=True, separators=(",", ":")) for one in left}
+    fresh = {one.key: _written(one) for one in left}
     return dict(sorted({**data, **fresh}.items()))
 
 
@@ -143,6 +167,40 @@ def elsewhere(record: Iterable[LeftArchive], archive: ArchiveIdentity, namespace
     ]
 
 
+def left_archives(
+    data: Mapping[str, str], name: str, namespace: str | None = None, *, exact: bool = False
+) -> list[LeftArchive]:
+    """Finds the archives of a database that is gone, to restore it.
+
+    Args:
+        data: Data of the ConfigMap.
+        name: Name of the database (metadata.name), or of its custom resource.
+        namespace: Its namespace; None for any.
+        exact: Whether the name is that of a custom resource in any case.
+
+    Returns:
+        Of each database of that name, in order of namespaces, the archive that it wrote to last; several of one
+        database where the record does not say which of them that is. Empty when none is remembered.
+    """
+    found = [one for one in read_record(data) if namespace in (None, one.namespace)]
+    # The name of the one may be that of another's custom resource: db-x is the resource of x, and db-db-x of db-x.
+    mine = [] if exact else [one for one in found if one.name == cluster_name(name)]
+    mine = mine or [one for one in found if one.name == name]
+    last: list[LeftArchive] = []
+    for space in sorted({one.namespace for one in mine}):
+        here = [one for one in mine if one.namespace == space]
+        rank = max(_LAST[one.why] for one in here)
+        here = [one for one in here if _LAST[one.why] == rank]
+        # When one was left that is still called taken, nobody knows.
+        newest = "" if any(one.why == TAKEN for one in here) else max(one.left_at for one in here)
+        last += [one for one in here if one.left_at == newest or not newest]
+    return last
+
+
+_LAST = {MOVED: 0, STOPPED: 1, TAKEN: 2, DELETED: 2}
+"""A database has moved to another archive, or stopped, before it was deleted from its last one."""
+
+
 def is_full(data: Mapping[str, str]) -> bool:
     """Tells whether the record has no room left.
 
@@ -152,7 +210,7 @@ def is_full(data: Mapping[str, str]) -> bool:
     Returns:
         True when it would soon be refused.
     """
-    return sum(len(key) + len(value) for key, value in data.items()) > _LARGEST
+    return sum(len(key.encode()) + len(value.encode()) for key, value in data.items()) > _LARGEST
 
 
 def record_object(namespace: str, data: Mapping[str, str]) -> KubernetesObject:

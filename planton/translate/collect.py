@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from planton.errors import Origin, Problem
 from planton.kinds import KINDS
+from planton.translate.archive_sources import with_set_sources
 from planton.translate.backup import platform_of
 from planton.translate.contract import KubernetesObject
 from planton.translate.existing import Existing
@@ -44,12 +45,15 @@ def in_force(
         existing: Facts of the cluster.
 
     Returns:
-        The platform, and the facts with the version of the operator that will be there.
+        The platform, and the facts with the version of the operator that will be there and with the archives for which
+        clones and standbys of the set ask.
     """
     for message in messages:
         if isinstance(message, PostgresOperatorKubernetes):
-            return platform_of(message, existing), replace(existing, operator_version=message.spec.operator_version)
-    return platform, existing
+            platform = platform_of(message, existing)
+            existing = replace(existing, operator_version=message.spec.operator_version)
+            break
+    return platform, with_set_sources(messages, platform, existing)
 
 
 def collect(

@@ -6,8 +6,12 @@ from collections.abc import Mapping
 
 from planton.errors import Problem
 from planton.translate.backup import platform_secrets
+from planton.translate.beginning import Beginning, beginning_of
 from planton.translate.contract import KubernetesObject, Translation
-from planton.translate.database_backup import DATABASE_FILES_PATH, DatabaseBackup, database_backup
+from planton.translate.database_backup import DATABASE_FILES_PATH, DatabaseBackup
+from planton.translate.database_facts import backup_of as backup_of
+from planton.translate.database_facts import operator_of
+from planton.translate.database_facts import postgres_version as postgres_version
 from planton.translate.existing import Existing
 from planton.translate.ingress import external_service
 from planton.translate.names import (
@@ -23,57 +27,11 @@ from planton.translate.platform import BackupPlatform, sources_text
 from planton.translate.resources import resource_requirements
 from planton.translate.secret_values import Credentials
 from planton.translate.service_accounts import service_account
-from planton.translate.versions import DEFAULT_POSTGRES_VERSION, OPERATOR_VERSIONS, OperatorVersion
+from planton.translate.source_reading import files_volume
 from planton.types import PostgresKubernetes
 
 TEAM = "db"
 """Team of every database (`spec.teamId`)."""
-
-
-def operator_of(platform: BackupPlatform | None, existing: Existing) -> OperatorVersion:
-    """Decides which version of the operator will run a database.
-
-    Args:
-        platform: Backup platform, which remembers it.
-        existing: Facts of the cluster.
-
-    Returns:
-        That version; the default one where nothing is known.
-    """
-    for version in (platform.operator_version if platform else None, existing.operator_version):
-        if version is not None and version in OPERATOR_VERSIONS:
-            return OPERATOR_VERSIONS[version]
-    return next(iter(OPERATOR_VERSIONS.values()))
-
-
-def postgres_version(message: PostgresKubernetes, existing: Existing) -> str:
-    """Decides the major version of PostgreSQL.
-
-    Args:
-        message: The database.
-        existing: Facts of the cluster.
-
-    Returns:
-        The version that the manifest gives, else that of the live database, else the default.
-    """
-    if message.spec.HasField("version"):
-        return message.spec.version
-    live = existing.database(namespace_of(message), cluster_name(message.metadata.name))
-    return (live.version if live else "") or DEFAULT_POSTGRES_VERSION
-
-
-def backup_of(message: PostgresKubernetes, platform: BackupPlatform | None, existing: Existing) -> DatabaseBackup:
-    """Computes the backup settings of a database.
-
-    Args:
-        message: The database.
-        platform: Backup platform, or None without operator-level backups.
-        existing: Facts of the cluster.
-
-    Returns:
-        Its effective settings and the environment that gives them.
-    """
-    return database_backup(message, platform, existing, operator_of(platform, existing))
 
 
 def translate(message: PostgresKubernetes, platform: BackupPlatform | None, existing: Existing) -> Translation:
@@ -89,12 +47,14 @@ def translate(message: PostgresKubernetes, platform: BackupPlatform | None, exis
     """
     namespace = namespace_of(message)
     backup = backup_of(message, platform, existing)
-    errors = [*backup.errors, *_version_problems(message, platform, existing)]
-    warnings = list(backup.warnings)
-    objects: list[KubernetesObject] = [namespace_object(message), _postgresql(message, existing, backup)]
+    beginning = beginning_of(message, platform, existing)
+    errors = [*backup.errors, *_version_problems(message, platform, existing), *beginning.errors]
+    warnings = [*backup.warnings, *beginning.warnings]
+    objects: list[KubernetesObject] = [namespace_object(message), _postgresql(message, existing, backup, beginning)]
     if namespace not in existing.terminating_namespaces:
         objects += platform_secrets(platform, namespace)
         objects += _own_secrets(message, backup)
+        objects += [_secret(message, name, contents, {}, 0) for name, contents in beginning.secrets.items()]
         annotations = platform.service_account_annotations if platform is not None else {}
         if annotations or namespace in existing.annotated_accounts:
             objects.append(service_account(annotations, namespace))
@@ -112,7 +72,9 @@ def translate(message: PostgresKubernetes, platform: BackupPlatform | None, exis
     return Translation(objects, errors, warnings)
 
 
-def _postgresql(message: PostgresKubernetes, existing: Existing, backup: DatabaseBackup) -> KubernetesObject:
+def _postgresql(
+    message: PostgresKubernetes, existing: Existing, backup: DatabaseBackup, beginning: Beginning
+) -> KubernetesObject:
     container = message.spec.container
     spec: KubernetesObject = {
         "teamId": TEAM,
@@ -133,21 +95,22 @@ def _postgresql(message: PostgresKubernetes, existing: Existing, backup: Databas
     for variable in backup.references:
         reference = {"name": backup.secret_name, "key": variable}
         entries[variable] = {"name": variable, "valueFrom": {"secretKeyRef": reference}}
+    for variable in beginning.dropped:
+        entries.pop(variable, None)
+    entries.update(beginning.entries)
     if entries:
         spec["env"] = [entries[variable] for variable in sorted(entries)]
-    if backup.files:
-        # The operator sees a change of an additional volume by its name only (pkg/cluster/cluster.go, v1.15.1): so the
-        # volume has that of the Secret.
-        volume = files_secret(name)
-        spec["additionalVolumes"] = [
-            {
-                "name": volume,
-                "mountPath": DATABASE_FILES_PATH,
-                "targetContainers": ["postgres"],
-                "volumeSource": {"secret": {"secretName": volume}},
-            }
-        ]
-    metadata = object_metadata(message, cluster_name(message.metadata.name), namespace=namespace_of(message))
+    volumes = [files_volume(files_secret(name), DATABASE_FILES_PATH)] if backup.files else []
+    if volumes or beginning.volumes:
+        spec["additionalVolumes"] = [*volumes, *beginning.volumes]
+    if beginning.standby is not None:
+        spec["standby"] = dict(beginning.standby)
+    metadata = object_metadata(
+        message,
+        cluster_name(message.metadata.name),
+        namespace=namespace_of(message),
+        annotations=beginning.annotations,
+    )
     return {"apiVersion": "acid.zalan.do/v1", "kind": "postgresql", "metadata": metadata, "spec": spec}
 
 

@@ -30,7 +30,7 @@ from planton.types import PostgresKubernetes, PostgresKubernetesBackupConfig, Se
 _PATH = "spec.backup_config"
 DATABASE_FILES_PATH = "/etc/planton/store-ca"
 """Where a database's own files are mounted into its pods."""
-_DEFAULT_TEMPLATE = "backups/$(SCOPE)/$(PGVERSION)"
+DEFAULT_TEMPLATE = "backups/$(SCOPE)/$(PGVERSION)"
 """Path of an archive where no operator says one; the default of s3_prefix_template."""
 _OF_AN_ARCHIVE = (
     "s3_prefix",
@@ -212,7 +212,7 @@ def _prefix(draft: _Draft, store: Store | None) -> str:
         _foreign_bucket(own, draft, store)
         return own
     if store is not None:
-        template = platform.prefix_template if platform else _DEFAULT_TEMPLATE
+        template = platform.prefix_template if platform else DEFAULT_TEMPLATE
         prefix = f"s3://{store.bucket}/{template.strip('/')}"
         draft.environment["WALG_S3_PREFIX"] = prefix
         return prefix

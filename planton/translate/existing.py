@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from planton.translate.secret_values import Credentials, SecretValues
+
+if TYPE_CHECKING:
+    from planton.translate.archive_access import FoundSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,10 @@ class ExistingDatabase:
         references: Names in `spec.env` whose values come from a Secret or another place.
         instances: `spec.numberOfInstances`; None when not set.
         clone: What the operator adds to the environment for `spec.clone`, over that of `spec.env`.
+        begun: Entries of `spec.env` with the names CLONE_… and STANDBY_…, as they are.
+        begun_volumes: Entries of `spec.additionalVolumes` with files for the source of a clone or standby, as they are.
+        restored_from: The annotation RESTORED_FROM_ANNOTATION; empty when there is none.
+        standby: `spec.standby` as it is; None for a primary.
     """
 
     namespace: str
@@ -31,6 +39,10 @@ class ExistingDatabase:
     references: frozenset[str] = frozenset()
     instances: int | None = None
     clone: Mapping[str, str] = field(default_factory=dict)
+    begun: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    begun_volumes: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    restored_from: str = ""
+    standby: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +78,8 @@ class Existing:
             operator is known.
         running_version: Version of the live operator, also where the set has another one; None without one.
         encryption: How wal-g encrypts by the live operator: `libsodium`, `pgp` or empty; None when that is not known.
+        sources: Namespace (empty where none is said) and name, as clones and standbys of the set ask for a database ->
+            its archive, or why there is none; only those that were looked up.
     """
 
     from_cluster: bool = False
@@ -81,6 +95,7 @@ class Existing:
     encryption: str | None = None
     inherited: Mapping[str, str] | None = None
     running_version: str | None = None
+    sources: Mapping[tuple[str, str], FoundSource] = field(default_factory=dict)
     _index: Mapping[tuple[str, str], ExistingDatabase] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

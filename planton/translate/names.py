@@ -29,6 +29,8 @@ GENERATION_ANNOTATION = "planton.ai/credentials-generation"
 SOURCES_ANNOTATION = "planton.ai/credential-sources"
 """Annotation of Secrets, not of copies: the Secrets of others that their contents come from, as JSON. Written in one
 request with the contents; the backup ConfigMap says the same only when an apply is done with all copies."""
+RESTORED_FROM_ANNOTATION = "planton.ai/restored-from"
+"""Annotation of the custom resource of a clone: what it was made from, as JSON without secrets."""
 DELETE_ANNOTATION = "delete-clustername"
 """Annotation without which the operator refuses to delete a cluster (its `delete_annotation_name_key`)."""
 SUPERUSER = "postgres"
@@ -138,7 +140,53 @@ def own_secret_names(name: str) -> tuple[str, ...]:
         Those with credentials, and that with files.
     """
     pairs = [(keys, method) for keys in (True, False) for method in _METHODS if keys or method]
-    return (*(credentials_secret(name, keys=keys, encryption=method) for keys, method in pairs), files_secret(name))
+    of_sources = (
+        one
+        for kind in SOURCE_KINDS
+        for one in (
+            *(source_secret(name, kind, keys=keys, encryption=method) for keys, method in pairs),
+            source_files_secret(name, kind),
+        )
+    )
+    return (
+        *(credentials_secret(name, keys=keys, encryption=method) for keys, method in pairs),
+        files_secret(name),
+        *of_sources,
+    )
+
+
+SOURCE_KINDS = ("clone", "standby")
+"""What another database's archive is read for."""
+
+
+def source_secret(name: str, kind: str, *, keys: bool, encryption: str) -> str:
+    """Gives the name of the Secret with which a clone or a standby reads its source. It says which keys it has.
+
+    Args:
+        name: metadata.name of the database.
+        kind: One of SOURCE_KINDS.
+        keys: Whether it has the pair of keys of the store.
+        encryption: How wal-g encrypts there: `libsodium`, `pgp` or empty.
+
+    Returns:
+        The name.
+    """
+    return "-".join([cluster_name(name), kind, *["credentials"] * keys, *[encryption] * bool(encryption)])
+
+
+def source_files_secret(name: str, kind: str) -> str:
+    """Gives the name of the Secret with the certificate of a source's store, and of its volume.
+
+    A volume's name has at most 63 characters: 49 + 3 + 11 fit.
+
+    Args:
+        name: metadata.name of the database.
+        kind: One of SOURCE_KINDS.
+
+    Returns:
+        The name.
+    """
+    return f"{cluster_name(name)}-{kind}-ca"
 
 
 def files_secret(name: str) -> str:

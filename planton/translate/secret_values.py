@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
@@ -203,6 +203,32 @@ class Credentials(_Hidden):
     def unresolved(self) -> Mapping[str, Reference]:
         """Key -> where its value is, for those that nobody has looked up."""
         return self._references
+
+    def only(self, names: Collection[str]) -> Credentials:
+        """Gives a part.
+
+        Args:
+            names: Keys that are meant; those that it does not have are passed over.
+
+        Returns:
+            The contents of these keys.
+        """
+        return Credentials(
+            {key: value for key, value in self._values.items() if key in names},
+            {key: one for key, one in self._references.items() if key in names},
+        )
+
+    def over(self, other: Credentials) -> Credentials:
+        """Lays these contents over others.
+
+        Args:
+            other: What lies below: of it counts what is not here, known or not.
+
+        Returns:
+            Both together.
+        """
+        below = other.only([key for key in other.keys() if key not in self.keys()])  # noqa: SIM118
+        return Credentials({**below._values, **self._values}, {**below._references, **self._references})
 
     def keys(self) -> tuple[str, ...]:
         """Gives the keys.

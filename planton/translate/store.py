@@ -26,8 +26,8 @@ _TITLES: Mapping[str, str] = MappingProxyType(
     }
 )
 
-# Without a proxy for the metadata service of a cloud, and for what is in the cluster itself.
-_NEVER_BY_PROXY = ("169.254.169.254", "localhost", "127.0.0.1", ".svc", ".cluster.local")
+NEVER_BY_PROXY = ("169.254.169.254", "localhost", "127.0.0.1", ".svc", ".cluster.local")
+"""What no proxy is for: the metadata service of a cloud, and what is in the cluster itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ def whole_environment(store: Store, certificate_file: str) -> dict[str, str]:
     scheme, _, host = store.endpoint.partition("://")
     virtual_host = bool(store.endpoint) and not store.force_path_style
     plain = scheme == "http"
-    no_proxy = ",".join(dict.fromkeys((*_NEVER_BY_PROXY, *store.no_proxy))) if store.proxy else ""
+    no_proxy = ",".join(dict.fromkeys((*NEVER_BY_PROXY, *store.no_proxy))) if store.proxy else ""
     environment = {
         "AWS_ENDPOINT": store.endpoint,
         "AWS_REGION": store.region,

@@ -17,6 +17,7 @@ from planton.cluster import (
     PlanOptions,
     ProgressEvent,
 )
+from planton.cluster.remaining import Remaining
 from planton.cluster.status import ResourceStatus
 from planton.errors import Problem
 from planton.translate.existing import Existing
@@ -60,6 +61,7 @@ class FakeCluster:
         existing: Likewise.
         live: What live_environment answers.
         asked: Keyword arguments of each call, by method.
+        remaining: What a delete leaves of each database.
     """
 
     changes: tuple[Change, ...] = CHANGES
@@ -70,6 +72,7 @@ class FakeCluster:
     existing: Existing = field(default_factory=Existing)
     live: list[dict[str, Any]] | None = None
     asked: dict[str, dict[str, Any]] = field(default_factory=dict)
+    remaining: tuple[Remaining, ...] = ()
     identity: ClusterIdentity = IDENTITY
 
     def plan(
@@ -91,7 +94,7 @@ class FakeCluster:
 
     def plan_delete(self, manifests: Iterable[Resource], *, options: DeleteOptions) -> Plan:
         self.asked["plan_delete"] = {"options": options}
-        return Plan(IDENTITY, self.changes)
+        return Plan(IDENTITY, self.changes, remaining=self.remaining)
 
     def delete(
         self,
@@ -102,7 +105,7 @@ class FakeCluster:
         progress: Callable[[ProgressEvent], None],
     ) -> ApplyResult:
         self.asked["delete"] = {"options": options, "timeout": timeout}
-        return self._carry_out(DeleteResult(IDENTITY, self.changes), progress)
+        return self._carry_out(DeleteResult(IDENTITY, self.changes, remaining=self.remaining), progress)
 
     def _carry_out(self, result: ApplyResult, progress: Callable[[ProgressEvent], None]) -> ApplyResult:
         for event in self.events:
@@ -111,11 +114,13 @@ class FakeCluster:
             raise self.error
         return result
 
-    def status(self, manifests: Iterable[Resource], *, operator_namespace: str | None) -> list[ResourceStatus]:
-        self.asked["status"] = {"operator_namespace": operator_namespace}
+    def status(
+        self, manifests: Iterable[Resource], *, operator_namespace: str | None, archives: bool
+    ) -> list[ResourceStatus]:
+        self.asked["status"] = {"operator_namespace": operator_namespace, "archives": archives}
         return self.statuses
 
-    def facts(self, operator_namespace: str | None) -> tuple[BackupPlatform | None, Existing]:
+    def facts(self, operator_namespace: str | None, manifests: object = ()) -> tuple[BackupPlatform | None, Existing]:
         self.asked["facts"] = {"operator_namespace": operator_namespace}
         return self.platform, self.existing
 

@@ -63,7 +63,7 @@ def test_table(capsys: pytest.CaptureFixture[str], answered: FakeCluster, manife
     ):
         assert text in captured.out
     assert lines[-1] == "1 of 3 resources ready."
-    assert answered.asked["status"] == {"operator_namespace": "ns"}
+    assert answered.asked["status"] == {"operator_namespace": "ns", "archives": True}
 
 
 @pytest.mark.parametrize("output", ["json", "yaml"])

@@ -26,6 +26,7 @@ from planton.cluster.wait import CRD_KEY, Deadline, pending_crd
 from sandbox import Sandbox
 from sandbox._api import Api
 from tests import manifests
+from tests.cluster.left import Store
 from tests.cluster.objects import Object
 
 
@@ -194,6 +195,14 @@ def installed() -> Iterator[Installed]:
         made = Installed(started)
         made.apply(made.operator)
         yield made
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Store:
+    """What a delete finds in every archive: one that is whole and up to date, unless a test says otherwise."""
+    made = Store()
+    monkeypatch.setattr("planton.cluster.archive_reading.catalogue_of", made.look)
+    return made
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -18,14 +19,14 @@ from tests.cluster.objects import Object
 from tests.cluster.test_effects import KEY, ON, OWN, cr
 from tests.manifests import ACCESS_KEY, SECRET_KEY, database
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("store")]
 
 RECORD = "ConfigMap/postgres-operator/planton-archives"
 PATH = "/api/v1/namespaces/postgres-operator/configmaps/planton-archives"
 OFF = "enable_backup: false"
 
 
-def record(installed: Installed, name: str) -> list[dict[str, str]]:
+def record(installed: Installed, name: str) -> list[dict[str, Any]]:
     """What is remembered of a database, sorted by prefix."""
     found = installed.harness.server.get(Key(CONFIG_MAP, "postgres-operator", "planton-archives")) or {}
     facts = [json.loads(text) for text in (found.get("data") or {}).values() if text.startswith("{")]
@@ -54,18 +55,28 @@ def test_a_database_that_is_made_anew_does_not_write_into_the_old_archive(instal
     assert [one["why"] for one in record(installed, name)] == ["taken"]
     done = delete(installed, name)
     assert list(done)[:2] == [RECORD, f"postgresql/{name}/db-{name}"]
-    assert record(installed, name) == [
-        {
-            "store": "account.r2.cloudflarestorage.com",
-            "prefix": f"s3://postgres-backups/backups/db-{name}/17",
-            "namespace": name,
-            "name": f"db-{name}",
-            "version": "17",
-            "why": "deleted",
-            "encryption": "",
-            "key_in": "",
-        }
-    ]
+    (entry,) = record(installed, name)
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", str(entry.pop("left_at")))
+    secret = f"{name}/r2-postgres-backup-credentials"
+    assert entry == {
+        "store": "account.r2.cloudflarestorage.com",
+        "prefix": f"s3://postgres-backups/backups/db-{name}/17",
+        "namespace": name,
+        "name": f"db-{name}",
+        "version": "17",
+        "why": "deleted",
+        "encryption": "",
+        "key_in": "",
+        "reading": {
+            "environment": {
+                "AWS_ENDPOINT": "https://account.r2.cloudflarestorage.com",
+                "AWS_REGION": "auto",
+                "AWS_S3_FORCE_PATH_STYLE": "true",
+                "WALG_DISABLE_S3_SSE": "true",
+            },
+            "references": {one: f"{secret}/{one}" for one in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")},
+        },
+    }
     with pytest.raises(RefusedError) as caught:
         installed.plan(database(name))
     (reason,) = caught.value.reasons
@@ -119,7 +130,11 @@ def test_an_archive_that_moves_is_remembered_before_and_does_not_take_its_databa
     subjects = [change.subject for change in plan.changes if change.action != "unchanged"]
     assert subjects == [RECORD, f"postgresql/{name}/db-{name}"]
     installed.cluster.apply(plan, timeout=60.0)
-    assert [one["why"] for one in record(installed, name)] == ["moved", "taken"]
+    left, used = record(installed, name)
+    assert (left["why"], used["why"]) == ("moved", "taken")
+    # The one that was left can be read without its database; the one in use takes no more room than it did.
+    assert left["reading"]["environment"]["AWS_ENDPOINT"] == "https://account.r2.cloudflarestorage.com"
+    assert not {"reading", "left_at"} & set(used)
     with pytest.raises(RefusedError, match="it would go back to s3://postgres-backups/backups"):
         installed.plan(database(name))
     installed.apply(database(name), allow_archive_reuse=True)

@@ -13,7 +13,7 @@ from tests.cluster.conftest import Installed, words
 from tests.cluster.objects import Object
 from tests.manifests import ACCESS_KEY, database
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("store")]
 
 RECORD = "ConfigMap/postgres-operator/planton-archives"
 STORAGE = "r2-postgres-backup-credentials"

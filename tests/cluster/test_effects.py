@@ -8,8 +8,10 @@ import pytest
 
 from planton.cluster._resources import POSTGRESQL, Key
 from planton.cluster.archives import Archives
+from planton.cluster.changes import PlanOptions
 from planton.cluster.effects import effects_of
 from planton.cluster.plan import _reason
+from planton.cluster.safety import refusals
 from planton.translate.names import ENVIRONMENT_LABEL
 from tests.cluster.objects import Object, config_map
 
@@ -155,3 +157,68 @@ def test_what_is_removed_is_no_change_of_ownership_only() -> None:
     live["metadata"]["managedFields"] = [{"manager": "planton", "operation": "Apply", "fieldsV1": {}}]
     assert _reason(live, live, [], []) == "only the ownership of fields changes"
     assert _reason(live, live, [], [("data", "two")]) == ""
+
+
+def standby_of(prefix: str = "s3://b/source/16", env: dict[str, str] | None = None) -> Object:
+    return cr(env, standby={"s3_wal_path": prefix})
+
+
+def test_what_a_new_database_begins_with() -> None:
+    born = {"CLONE_METHOD": "CLONE_WITH_WALE", "CLONE_WALG_S3_PREFIX": "s3://b/source/16"}
+    assert effects_of(cr(born), None) == ("db-x starts from the archive s3://b/source/16, with all that is archived",)
+    at_time = effects_of(cr({**born, "CLONE_TARGET_TIME": "2026-11-22T08:14:35Z"}), None)
+    assert at_time == ("db-x starts from the archive s3://b/source/16, as it was at 2026-11-22T08:14:35Z",)
+    assert effects_of(standby_of(), None) == (
+        "db-x follows the archive s3://b/source/16, read-only, until standby is taken out of its manifest",
+    )
+    assert effects_of(cr(), None) == ()
+    assert effects_of(cr({"CLONE_METHOD": "CLONE_WITH_BASEBACKUP"}), None) == ()
+
+
+PROMOTED = {
+    "STANDBY_METHOD": "STANDBY_WITH_WALE",
+    "STANDBY_WALE_S3_PREFIX": "s3://b/source/16",
+    "STANDBY_WAL_BUCKET_SCOPE_PREFIX": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("inherited", "archive"),
+    [(ON, "begins to archive to s3://b/db-x/16;"), ({}, "archives nowhere, since its backups are off;")],
+)
+def test_what_a_promotion_means(inherited: dict[str, str], archive: str) -> None:
+    before, after = standby_of(env={"STANDBY_AWS_REGION": "auto"}), cr({"STANDBY_AWS_REGION": "auto", **PROMOTED})
+    effects = effects_of(after, before, archives(inherited, inherited, before, after))
+    assert len(effects) == 3
+    assert archive in effects[0]
+    assert "nothing ever flows to it from s3://b/source/16 again" in effects[0]
+    assert "gone or fenced" in effects[1]
+    assert "without a restart of its pod" in effects[2]
+
+
+def test_a_promotion_that_changes_something_else_restarts_before_it() -> None:
+    before = standby_of(env={"STANDBY_AWS_REGION": "auto"})
+    after = cr({"STANDBY_AWS_REGION": "auto", **PROMOTED, "BACKUP_SCHEDULE": "x"})
+    effects = effects_of(after, before, archives(ON, ON, before, after))
+    assert f"{RESTART} BACKUP_SCHEDULE changes" in effects
+    # Without what the operator made of spec.standby the pods would restart, too.
+    after = cr({"STANDBY_AWS_REGION": "auto", "STANDBY_WALE_S3_PREFIX": "s3://b/other"})
+    effects = effects_of(after, before, archives(ON, ON, before, after))
+    assert f"{RESTART} STANDBY_WALE_S3_PREFIX changes" in effects
+
+
+@pytest.mark.parametrize(
+    ("live", "desired", "words"),
+    [
+        (cr(), standby_of(), "it is a primary"),
+        (standby_of("s3://b/one"), standby_of("s3://b/two"), "it follows s3://b/one, and would follow s3://b/two"),
+        (cr(standby={"standby_host": "h"}), standby_of("s3://b/two"), "it follows h,"),
+        (standby_of(), standby_of(), ""),
+        (standby_of(), cr(PROMOTED), ""),
+        (cr(), cr(), ""),
+    ],
+)
+def test_what_a_standby_must_not_become(live: Object, desired: Object, words: str) -> None:
+    found = refusals(KEY, desired, live, PlanOptions())
+    assert len(found) == bool(words)
+    assert all(words in one for one in found)

@@ -382,3 +382,17 @@ def test_cluster_wide_objects_of_a_set_go_by_the_same_rules(harness: Harness, sp
         f"ClusterRoleBinding/{space}": "deleted",
     }
     assert harness.find(cluster_role(space))
+
+
+def test_a_secret_with_which_a_clone_was_read_stays_with_it(harness: Harness, space: str, served: None) -> None:
+    """Though no pod and no template refers to it yet, and whoever looks after databases is in the set."""
+    begun = database(space)
+    entry = {"name": "CLONE_AWS_ACCESS_KEY_ID"}
+    begun["spec"]["env"] = [
+        {**entry, "valueFrom": {"secretKeyRef": {"name": "db-sample-clone-credentials", "key": "k"}}}
+    ]
+    begun["spec"]["additionalVolumes"] = [{"name": "db-sample-clone-ca"}, {"name": "other"}]
+    names = ("db-sample-clone-credentials", "db-sample-clone-ca", "other")
+    harness.apply([namespace(space), begun, *(secret(space, name) for name in names)], set_id="clones")
+    gone = harness.plan([namespace(space), begun], set_id="clones")
+    assert {one.name for one in gone.changes if one.kind == "Secret"} == {"other"}

@@ -1,8 +1,9 @@
 """Applies manifests in processes of their own and kills each right at a write: before it is sent, or once it is done.
 
 Started as `python -m tests.e2e.dying`; takes one JSON object a line: kubeconfig, file, environment, options,
-kill_before and kill_after (the number of a write, 0 for none). Each order is carried out by a fork, so that the imports
-are paid for once; the answer is the line `done <wait status> <number of writes>`.
+kill_before and kill_after (the number of a write, 0 for none), and uncounted (ends of paths whose writes do not count
+for a kill). Each order is carried out by a fork, so that the imports are paid for once; the answer is the line
+`done <wait status> <JSON list of the paths that were written>`.
 """
 
 from __future__ import annotations
@@ -30,17 +31,17 @@ def main() -> None:
             os.close(reader)
             _carry_out(order, writer)
         os.close(writer)
-        with os.fdopen(reader, "rb") as counted:
-            count = len(counted.read())
+        with os.fdopen(reader, encoding="utf-8") as told:
+            written = told.read().splitlines()
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        print(f"done {status} {count}", flush=True)
+        print(f"done {status} {json.dumps(written)}", flush=True)
 
 
 def _carry_out(order: dict[str, Any], writer: int) -> None:
     code = 1
     try:
         os.environ.update(order["environment"])
-        _count_writes(writer, order["kill_before"], order["kill_after"])
+        _count_writes(writer, order["kill_before"], order["kill_after"], tuple(order["uncounted"]))
         cluster = planton.connect(order["kubeconfig"])
         cluster.apply(planton.load(order["file"]), options=PlanOptions(**order["options"]), timeout=60.0)
         code = 0
@@ -50,7 +51,7 @@ def _carry_out(order: dict[str, Any], writer: int) -> None:
         os._exit(code)
 
 
-def _count_writes(writer: int, before: int, after: int) -> None:
+def _count_writes(writer: int, before: int, after: int, uncounted: tuple[str, ...]) -> None:
     """Puts a count, and death, before and behind each write. One at a time: then it is known which ones there were."""
     send: Any = Connection.send
     turn = threading.Lock()
@@ -61,12 +62,13 @@ def _count_writes(writer: int, before: int, after: int) -> None:
         if request.method == "GET" or ("dryRun", "All") in request.query:
             return send(self, request, **more)
         with turn:
-            count += 1
-            if count == before:
+            counts = not request.path.endswith(uncounted)
+            count += counts
+            if counts and count == before:
                 os.kill(os.getpid(), signal.SIGKILL)
             answer = send(self, request, **more)
-            os.write(writer, b".")
-            if count == after:
+            os.write(writer, f"{request.path}\n".encode())
+            if counts and count == after:
                 os.kill(os.getpid(), signal.SIGKILL)
             return answer
 

@@ -15,6 +15,8 @@ from tests.manifests import database
 VAULT = "vault"
 WAYS = ("value", "environment_variable", "file", "secret")
 DATABASES = tuple(f"leak-{way.replace('_', '-')}" for way in WAYS)
+STANDBYS = tuple(f"{name}-standby" for name in DATABASES)
+"""Follow an archive with credentials of its own: those of a clone are the same fields, and are written once only."""
 PLAIN = "leak-inherits"
 
 _CERTIFICATE, _PGP = "CERTIFICATE", "PGP PRIVATE KEY BLOCK"
@@ -48,6 +50,7 @@ class LeakySet:
         self._vault["further"] = self.hunter.key(f"{self._round} further key")
         texts = [self._operator(), database(PLAIN)]
         texts += [database(name, backup=self._backup(name, way)) for name, way in zip(DATABASES, WAYS, strict=True)]
+        texts += [self._standby(name, way) for name, way in zip(STANDBYS, WAYS, strict=True)]
         path = self.folder / f"round-{self._round}.yaml"
         path.write_text("".join(texts))
         data = {key: base64.b64encode(value.encode()).decode() for key, value in self._vault.items()}
@@ -85,6 +88,10 @@ class LeakySet:
             given = "environment_variable" if way == "value" else way
             return config + self._libsodium(label, given, "hex" if way == "value" else "base64")
         return config + self._pgp(label, way)
+
+    def _standby(self, name: str, way: str) -> str:
+        place = f'archive:\n  cluster_name: db-{name}-source\n  version: "17"\n{indent(self._backup(name, way), "  ")}'
+        return database(name, spec=f"standby:\n  source:\n{indent(place, '    ')}")
 
     def _storage(self, label: str, way: str) -> str:
         bucket = label.partition(" ")[2].replace(" ", "-")

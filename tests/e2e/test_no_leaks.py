@@ -24,13 +24,13 @@ from planton.sensitive import HIDDEN
 from sandbox import Sandbox
 from tests.api import Api, eventually
 from tests.e2e.leaks import Hunter, disguises
-from tests.e2e.leaky_set import DATABASES, PLAIN, VAULT
+from tests.e2e.leaky_set import DATABASES, PLAIN, STANDBYS, VAULT
 from tests.e2e.leaky_world import World, logged
 from tests.manifests import database, operator
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("e2e-leaks")]
 
-ALL = (PLAIN, *DATABASES)
+ALL = (PLAIN, *DATABASES, *STANDBYS)
 NEWCOMER = "leak-newcomer"
 ALLOWED = PlanOptions(allow_encryption_change=True)
 FIRST_STORAGE, STORAGE = "r2-postgres-backup-credentials-libsodium", "r2-postgres-backup-credentials-pgp-ca"
@@ -39,6 +39,12 @@ FILES = "postgres-backup-files"
 OWN = {
     name: f"db-{name}-backup-credentials-{method}"
     for name, method in zip(DATABASES, ("libsodium", "pgp", "libsodium", "pgp"), strict=True)
+}
+
+
+OF_SOURCES = {
+    name: f"db-{name}-standby-credentials-{method}"
+    for name, method in zip(STANDBYS, ("libsodium", "pgp", "libsodium", "pgp"), strict=True)
 }
 
 
@@ -302,7 +308,7 @@ def test_references_stay_references(world: World) -> None:
     """What is written down in a manifest is written down again; what is referred to is not."""
     found = world.hunter.find(world.unredacted)
     assert found
-    assert {label.split()[1] for label in found} == {DATABASES[0]}
+    assert {label.split()[1] for label in found} == {DATABASES[0], STANDBYS[0]}
     assert not [label for label in found if "libsodium" in label]
 
 
@@ -323,6 +329,7 @@ def test_only_data_of_secrets_has_credentials(world: World) -> None:
     expected |= {(name, secret) for name in ALL for secret in (STORAGE, FILES)}
     expected |= {(name, FIRST_STORAGE) for name in ("postgres-operator", *ALL)}
     expected |= {(name, secret) for name in DATABASES for secret in (OWN[name], f"db-{name}-store-ca")}
+    expected |= {(name, secret) for name in STANDBYS for secret in (OF_SOURCES[name], f"db-{name}-standby-ca")}
     assert holders == expected
     assert {item["kind"] for item in world.objects} >= {"Event", "StatefulSet", "postgresql", "ConfigMap", "Deployment"}
     assert any(item["metadata"].get("managedFields") for item in world.objects)

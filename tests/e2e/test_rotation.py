@@ -19,7 +19,6 @@ import pytest
 
 import planton
 from planton.errors import ConflictError, WaitError
-from sandbox import Sandbox
 from tests.api import Api
 from tests.cluster.conftest import words
 from tests.e2e.thirty import (
@@ -31,17 +30,26 @@ from tests.e2e.thirty import (
     PLAIN,
     R2,
     ROOT,
-    STORAGE,
     City,
     databases,
     expect,
     operator,
+    started,
 )
-from tests.e2e.watching import ANNOTATION, BACKUP, GENERATION, MARK, OPERATOR, Object, Recording
+from tests.e2e.watching import (
+    ANNOTATION,
+    BACKUP,
+    GENERATION,
+    MARK,
+    OPERATOR,
+    OWN_GENERATION,
+    STORAGE,
+    Object,
+    Recording,
+)
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
-OWN_GENERATION = "PLANTON_DATABASE_CREDENTIALS_GENERATION"
 OWN_SECRET = "db-own-backup-credentials"
 MERGE = "application/merge-patch+json"
 NUMBERS = {
@@ -82,12 +90,8 @@ def no_key_but_in_secrets(city: City) -> None:
 
 @pytest.fixture
 def city(tmp_path: Path) -> Iterator[City]:
-    with Sandbox.start() as sandbox, pytest.MonkeyPatch.context() as patch:
-        made = City(sandbox, tmp_path)
-        for name in ("TEST_BUCKET_ID", "TEST_BUCKET_SECRET", "TEST_OWN_ID", "TEST_OWN_SECRET"):
-            patch.setenv(name, "")
+    with started(tmp_path) as made:
         yield made
-        made.close()
 
 
 @pytest.mark.xdist_group("rotation-thirty")
@@ -118,8 +122,8 @@ def test_thirty_databases(city: City) -> None:
         for number in range(1, writes + 2):
             expect(recording, 2 + number, city.new_keys())
             mine = city.new_keys("TEST_OWN")
-            moment = {"before": number} if number <= writes else {"after": writes}
-            assert city.run(text, **moment) == number - 1
+            before, after = (number, 0) if number <= writes else (0, writes)
+            assert city.run(text, before=before, after=after) == number - 1
             city.apply(text)
             assert city.generation() == 2 + number
             assert own(city) == (1 + number, mine["AWS_ACCESS_KEY_ID"])
@@ -132,7 +136,7 @@ def test_thirty_databases(city: City) -> None:
     assert {place for place, values in told.items() if OWN_GENERATION in values} == {(OWN[0], f"db-{OWN[1]}")}
     assert told[OWN[0], f"db-{OWN[1]}"][OWN_GENERATION] == "17"
     assert told[OFF[0], f"db-{OFF[1]}"]["WALG_S3_PREFIX"] == ""
-    recording.check()
+    recording.check(finished=True)
     city.check_deeds()
     no_key_but_in_secrets(city)
     print(f"{recording.revisions} revisions, {city.kills} kills")
@@ -141,16 +145,12 @@ def test_thirty_databases(city: City) -> None:
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[City, Recording, str]]:
     """Eight databases in six namespaces, three of them others', and no operator to wait for."""
-    with Sandbox.start() as sandbox, pytest.MonkeyPatch.context() as patch:
-        made = City(sandbox, tmp_path_factory.mktemp("town"))
-        for name in ("TEST_BUCKET_ID", "TEST_BUCKET_SECRET", "TEST_OWN_ID", "TEST_OWN_SECRET"):
-            patch.setenv(name, "")
+    with started(tmp_path_factory.mktemp("town")) as made:
         text = operator(R2, KEYS) + databases(5, 1)
         recording = install(made, text)
         made.until(lambda: len(made.environments()) == 8, "StatefulSets")
         with made.stand_in():
             yield made, recording, text
-        made.close()
 
 
 class Rotations:
@@ -178,7 +178,7 @@ class Rotations:
         assert self.city.generation() == generation
         assert not self.city.apply(self.text).changed
         assert self.city.generation() == generation
-        self.recording.check()
+        self.recording.check(finished=True)
 
     def version(self) -> int:
         return int(self.city.get("/api/v1/namespaces?limit=1")["metadata"]["resourceVersion"])

@@ -12,9 +12,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
+
+import pytest
 
 import planton
 from planton.cluster import ApplyResult, Plan, PlanOptions, connect
@@ -22,10 +24,21 @@ from sandbox import ApiError, Sandbox
 from sandbox._api import Api
 from sandbox._rollout import Phase, State, status, status_patch
 from tests.cluster.conftest import SETTINGS
-from tests.e2e.watching import BACKUP, GENERATION, MARK, OPERATOR, PATHS, Object, Place, Recording, digest_of, place_of
+from tests.e2e.watching import (
+    BACKUP,
+    GENERATION,
+    MARK,
+    OPERATOR,
+    PATHS,
+    STORAGE,
+    Object,
+    Place,
+    Recording,
+    digest_of,
+    place_of,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
-STORAGE = "r2-postgres-backup-credentials"
 ACCOUNT = "system:serviceaccount:default:planton"
 SPACES = [f"town-{number}" for number in range(9)]
 OWN, OFF = ("town-2", "own"), ("town-3", "silent")
@@ -170,11 +183,13 @@ class City:
         chosen = PlanOptions(**options)
         return self.cluster.apply(planton.loads(text), options=chosen, timeout=timeout, wait=wait)
 
-    def plan(self, text: str) -> Plan:
+    def plan(self, text: str, **options: Any) -> Plan:
         os.environ.update(self.environment)
-        return self.cluster.plan(planton.loads(text))
+        return self.cluster.plan(planton.loads(text), options=PlanOptions(**options))
 
-    def run(self, text: str, *, before: int = 0, after: int = 0, **options: Any) -> int:
+    def run(
+        self, text: str, *, before: int = 0, after: int = 0, uncounted: tuple[str, ...] = (), **options: Any
+    ) -> int:
         """Applies in another process, and kills it at a write; gives the number of writes that were done."""
         file = self.folder / "manifests.yaml"
         file.write_text(text)
@@ -186,14 +201,15 @@ class City:
             "options": options,
             "kill_before": before,
             "kill_after": after,
+            "uncounted": uncounted,
         }
         standard_input, standard_output = _pipes(process)
         print(json.dumps(order), file=standard_input, flush=True)
-        word, status, count = standard_output.readline().split()
+        word, status, written = standard_output.readline().split(" ", 2)
         assert word == "done"
         assert int(status) in ((-9, 0) if before or after else (0,))
         self.kills += int(status) == -9
-        return int(count)
+        return len(json.loads(written))
 
     def _process(self) -> subprocess.Popen[str]:
         if self._dying is None:
@@ -213,6 +229,11 @@ class City:
             with self._dying as process:
                 _pipes(process)[0].close()
 
+    def join(self) -> None:
+        """Waits for what ends with the sandbox."""
+        for one in self._recordings:
+            one.join()
+
     def collect_orphans(self) -> None:
         """Does what a garbage collector does of which a sandbox has none: lets go of StatefulSets that are replaced.
 
@@ -228,6 +249,11 @@ class City:
                     self.api.request("PATCH", path, body, content_type="application/merge-patch+json")
 
     # What there is.
+
+    def writes(self) -> int:
+        """How often planton has written, in this process and in others, by the audit log."""
+        reading = {"get", "list", "watch"}
+        return sum(one["verb"] not in reading and "dryRun=All" not in one["requestURI"] for one in self.requests())
 
     def get(self, path: str) -> Object:
         return self.api.request("GET", path)
@@ -298,8 +324,9 @@ class City:
 
     def requests(self) -> list[dict[str, Any]]:
         """What planton has asked for, by the audit log."""
-        lines = self.sandbox.audit_log.read_text().splitlines()
-        asked = [json.loads(line) for line in lines if ACCOUNT in line]
+        # Others write while it is read: the last line may be half of one.
+        lines = self.sandbox.audit_log.read_text().splitlines(keepends=True)
+        asked = [json.loads(line) for line in lines if ACCOUNT in line and line.endswith("\n")]
         return [one for one in asked if one["user"]["username"] == ACCOUNT]
 
     def check_deeds(self) -> None:
@@ -311,12 +338,28 @@ class City:
             assert one["verb"] in reading or resource not in ("pods", "statefulsets"), one
 
 
+@contextlib.contextmanager
+def started(folder: Path) -> Iterator[City]:
+    """Starts a cluster for a test; at the end nothing is left of it, whatever went wrong in between."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("TEST_BUCKET_ID", "TEST_BUCKET_SECRET", "TEST_OWN_ID", "TEST_OWN_SECRET", "TEST_SODIUM"):
+            # An apply in this process sets them: so they are taken back.
+            patch.setenv(name, "")
+        with Sandbox.start() as sandbox:
+            city = City(sandbox, folder)
+            try:
+                yield city
+            finally:
+                city.close()
+        city.join()
+
+
 def _pipes(process: subprocess.Popen[str]) -> tuple[TextIO, TextIO]:
     assert process.stdin is not None
     assert process.stdout is not None
     return process.stdin, process.stdout  # type: ignore[return-value]
 
 
-def expect(recording: Recording, generation: int, keys: Mapping[str, str]) -> None:
-    """Says by hand what a Secret of a generation holds."""
-    recording.rules.contents[generation].add(digest_of(keys))
+def expect(recording: Recording, generation: int, keys: Mapping[str, str], name: str = "") -> None:
+    """Says by hand what the storage Secret of a generation holds: one of that name, or each."""
+    recording.rules.contents[name, generation].add(digest_of(keys))

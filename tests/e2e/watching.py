@@ -12,10 +12,10 @@ import hashlib
 import json
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sandbox import ApiError
 from sandbox._api import Api
@@ -35,6 +35,13 @@ OPERATOR = "postgres-operator"
 BACKUP = (OPERATOR, "postgres-pod-backup-config")
 ANNOTATION = "planton.ai/credentials-generation"
 GENERATION = "PLANTON_CREDENTIALS_GENERATION"
+OWN_GENERATION = "PLANTON_DATABASE_CREDENTIALS_GENERATION"
+STORAGE = "r2-postgres-backup-credentials"
+"""What the name of every storage Secret begins with."""
+OWN_SECRET = "-backup-credentials"
+"""What the name of a database's own Secret ends with."""
+BETWEEN = "the operator reads the backup ConfigMap at every sync, and the name of the storage Secret at its start only"
+"""A known limit (docs/architecture.md): while it is not restarted yet, pods can get the one without the other."""
 MARK = "SENTINEL-"
 """What every key of these tests begins with, so that one search finds them all; in base64 it has its own form."""
 _MARKS = (MARK, base64.b64encode(MARK.encode()).decode())
@@ -58,27 +65,89 @@ class Rules:
     """What the states of a recording are held against, as tests say it by hand.
 
     Attributes:
-        contents: Generation -> digests of the contents that a Secret of that generation may have.
+        contents: Name of a storage Secret (empty for each) and generation -> digests of the contents that it may have.
         files: Digests that the Secret with files may have.
         excused: Namespaces in which a test broke something itself, from one revision until before another.
+        limits: Known limits that may be met, such as BETWEEN.
     """
 
-    contents: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    contents: dict[tuple[str, int], set[str]] = field(default_factory=lambda: defaultdict(set))
     files: set[str] = field(default_factory=set)
     excused: list[tuple[str, int, int]] = field(default_factory=list)
+    limits: set[str] = field(default_factory=set)
+
+
+class Wrong(NamedTuple):
+    """What must never be.
+
+    Attributes:
+        namespace: Where it is.
+        text: What is wrong there.
+        limit: The known limit that it comes from; empty for none.
+    """
+
+    namespace: str
+    text: str
+    limit: str = ""
 
 
 class State:
-    """All recorded objects at one revision."""
+    """All recorded objects at one revision.
+
+    Attributes:
+        kinds: Kind -> place -> object.
+        running: Names of the storage Secret that the operator that runs can have read, at its last start; an empty one
+            for none.
+        former: StatefulSets made from the new backup ConfigMap with the name of the former Secret.
+    """
 
     def __init__(self) -> None:
         self.kinds: dict[str, dict[Place, Object]] = {kind: {} for kind in PATHS}
+        self.running: set[str] = set()
+        self.former: set[Place] = set()
+        self._starting: set[str] = set()
+        self._is_up = False
+        self._told: dict[str, int] = {}
+        self._digests: dict[Place, str] = {}
 
     def take(self, event: str, kind: str, obj: Object) -> None:
+        place = place_of(obj)
         if event == "DELETED":
-            self.kinds[kind].pop(place_of(obj), None)
+            self.kinds[kind].pop(place, None)
         else:
-            self.kinds[kind][place_of(obj)] = obj
+            self.kinds[kind][place] = obj
+        if kind == "Secret":
+            self._digests[place] = digest(self.data(kind, place))
+        elif place == BACKUP and kind == "ConfigMap":
+            name = self.announced
+            self._told[name] = max(self._told.get(name, 0), self.generation_told)
+        elif place == (OPERATOR, OPERATOR):
+            self._follow_operator()
+        elif kind == "StatefulSet":
+            is_former = any(name in self.running - {self.announced} for name, _ in storage_references(obj))
+            (self.former.add if is_former else self.former.discard)(place)
+
+    def begin(self) -> None:
+        """Takes the operator for one that runs with what is configured: nobody saw it start."""
+        self.running = {self.configured}
+
+    def _follow_operator(self) -> None:
+        """Finds out what the operator is told: it reads its configuration when its process starts, and never again.
+
+        The process of a template is started after the Deployment was written, and says that it is ready after it has
+        read (postgres-operator v1.15.1, cmd/main.go and pkg/controller/controller.go).
+        """
+        deployment = self.kinds["Deployment"].get((OPERATOR, OPERATOR)) or {"metadata": {}}
+        status = deployment.get("status") or {}
+        is_current = status.get("observedGeneration") == deployment["metadata"].get("generation")
+        is_up = bool(is_current and status.get("availableReplicas"))
+        if is_up:
+            if not self._is_up:
+                self.running = self._starting or {self.configured}
+                self._starting = set()
+        else:
+            self._starting.add(self.configured)
+        self._is_up = is_up
 
     def data(self, kind: str, place: Place) -> Mapping[str, str]:
         return self.kinds[kind].get(place, {}).get("data") or {}
@@ -87,42 +156,101 @@ class State:
         metadata = self.kinds["Secret"].get(place, {}).get("metadata") or {}
         return int((metadata.get("annotations") or {}).get(ANNOTATION, 0))
 
+    @property
+    def generation_told(self) -> int:
+        """The generation that pods are told."""
+        return int(self.data("ConfigMap", BACKUP).get(GENERATION, 0))
+
+    @property
+    def configured(self) -> str:
+        """The storage Secret that an operator is told of that starts now; empty for none."""
+        return self.data("ConfigMap", (OPERATOR, OPERATOR)).get("pod_environment_secret") or ""
+
+    @property
     def announced(self) -> str:
         """The storage Secret that belongs to the backup ConfigMap: while an apply is under way, the operator's next."""
         metadata = self.kinds["ConfigMap"].get(BACKUP, {}).get("metadata") or {}
         text = (metadata.get("annotations") or {}).get("planton.ai/backup-platform", "{}")
         return str(json.loads(text).get("secret_name") or "")
 
-    def wrong(self, rules: Rules) -> Iterator[tuple[str, str]]:
-        """Finds what must never be: the namespace, and what is wrong there."""
-        told = self.data("ConfigMap", (OPERATOR, OPERATOR))
-        spaces = {namespace for namespace, _ in self.kinds["postgresql"]}
-        if name := told.get("pod_environment_secret"):
-            generation = int(self.data("ConfigMap", BACKUP).get(GENERATION, 0))
-            announced = self.announced() or name
-            for space in sorted({*spaces, OPERATOR}):
-                yield from self._wrong_copy((space, name), generation if name == announced else 0, rules)
-                if name != announced:
-                    # Pods get its name, and with it their restart, once the operator is told of it.
-                    yield from self._wrong_copy((space, announced), generation, rules)
-        if name := told.get("additional_secret_mount"):
-            for space in sorted(spaces):
-                if digest(self.data("Secret", (space, name))) not in rules.files:
-                    yield space, f"the operator mounts {name}, which is not there as it should be"
-        for (space, owner), stateful_set in self.kinds["StatefulSet"].items():
-            for secret, key in _needs(stateful_set):
-                if key not in self.data("Secret", (space, secret)):
-                    yield space, f"StatefulSet {owner} refers to {key} of Secret {secret}, which is not there"
+    @property
+    def is_between(self) -> bool:
+        """Whether the operator gives pods what is new, and runs with the name of the former Secret."""
+        return self.running != {self.announced}
 
-    def _wrong_copy(self, place: Place, generation: int, rules: Rules) -> Iterator[tuple[str, str]]:
+    def unfinished(self) -> Iterator[str]:
+        """Says what of an apply that is done is still on the way."""
+        if self.configured != self.announced:
+            yield f"the operator's configuration names {self.configured!r}, the backup ConfigMap {self.announced!r}"
+        if self.is_between:
+            yield f"the operator runs with {sorted(self.running)}, and has not been restarted with {self.announced!r}"
+        for space, owner in sorted(self.former):
+            yield f"StatefulSet {space}/{owner} still has the former Secret, with the new generation"
+
+    def wrong(self, rules: Rules) -> Iterator[Wrong]:
+        """Finds what must never be."""
+        yield from self._wrong_copies(rules)
+        spaces = {namespace for namespace, _ in self.kinds["postgresql"]}
+        if name := self.data("ConfigMap", (OPERATOR, OPERATOR)).get("additional_secret_mount"):
+            for space in sorted(spaces):
+                if self._digests.get((space, name)) not in rules.files:
+                    yield Wrong(space, f"the operator mounts {name}, which is not there as it should be")
+        for place, stateful_set in self.kinds["StatefulSet"].items():
+            yield from self._wrong_template(place, stateful_set, rules)
+
+    def _wrong_copies(self, rules: Rules) -> Iterator[Wrong]:
+        if self.configured not in {self.announced, *self.running}:
+            # Pods would get its keys together with the archive of until now.
+            yield Wrong(OPERATOR, f"the operator is told of {self.configured!r} before what belongs to it")
+        # Whoever starts now reads the one, those that run have read others; the next one gets pods with their restart.
+        names = {self.configured, self.announced, *self.running, *self._starting} - {""}
+        for space in sorted({OPERATOR, *(namespace for namespace, _ in self.kinds["postgresql"])}):
+            for name in sorted(names):
+                is_former = name != self.announced
+                needed = self._told.get(name, 0) if is_former else self.generation_told
+                yield from self._wrong_copy((space, name), needed, rules)
+                if is_former and needed <= self.generation((space, name)) < self.generation_told:
+                    text = f"pods are told generation {self.generation_told}, and can get the former Secret, {name}"
+                    yield Wrong(space, text, BETWEEN)
+
+    def _wrong_copy(self, place: Place, generation: int, rules: Rules) -> Iterator[Wrong]:
+        space, name = place
         if place not in self.kinds["Secret"]:
-            yield place[0], f"the operator is told of Secret {place[1]}, which is not there"
+            yield Wrong(space, f"the operator is told of Secret {name}, which is not there")
             return
         own = self.generation(place)
         if own < generation:
-            yield place[0], f"pods are told generation {generation}, and the Secret has {own}"
-        if digest(self.data("Secret", place)) not in rules.contents[own]:
-            yield place[0], f"the Secret of generation {own} does not hold the keys of that generation"
+            yield Wrong(space, f"pods are told generation {generation}, and Secret {name} has {own}")
+        if self._digests[place] not in rules.contents["", own] | rules.contents[name, own]:
+            yield Wrong(space, f"Secret {name} of generation {own} does not hold the keys of that generation")
+
+    def _wrong_template(self, place: Place, stateful_set: Object, rules: Rules) -> Iterator[Wrong]:
+        """Holds what a pod gets that starts now against the Secrets that it gets it from."""
+        space, owner = place
+        for secret, key in _needs(stateful_set):
+            if key not in self.data("Secret", (space, secret)):
+                yield Wrong(space, f"StatefulSet {owner} refers to {key} of Secret {secret}, which is not there")
+        for secret, generation in storage_references(stateful_set):
+            own = self.generation((space, secret))
+            if own < generation:
+                text = f"StatefulSet {owner} says generation {generation}, and its Secret {secret} has {own}"
+                yield Wrong(space, text, BETWEEN if place in self.former else "")
+            if secret.startswith(STORAGE):
+                yield from self._wrong_copy((space, secret), 0, rules)
+
+
+def storage_references(stateful_set: Object) -> set[tuple[str, int]]:
+    """Gives the Secrets with credentials of stores that pods refer to, each with the generation that they are told."""
+    names, values = set(), {}
+    for container in stateful_set["spec"]["template"]["spec"]["containers"]:
+        for entry in container.get("env") or ():
+            reference = (entry.get("valueFrom") or {}).get("secretKeyRef")
+            if reference and (reference["name"].startswith(STORAGE) or reference["name"].endswith(OWN_SECRET)):
+                names.add(reference["name"])
+            elif not reference:
+                values[entry["name"]] = entry.get("value") or "0"
+    told, own = (int(values.get(name, 0)) for name in (GENERATION, OWN_GENERATION))
+    return {(name, told if name.startswith(STORAGE) else own) for name in names}
 
 
 def _needs(stateful_set: Object) -> Iterator[tuple[str, str]]:
@@ -154,6 +282,10 @@ class Recording:
         self.state = State()
         self.rules = Rules()
         self.revisions = 0
+        self.limited: Counter[str] = Counter()
+        """Known limit -> in how many states it was met."""
+        self.between: set[int] = set()
+        """Revisions at which pods could get what is new, with the former Secret."""
         self._closed = threading.Event()
         start = 0
         self._threads = []
@@ -173,6 +305,12 @@ class Recording:
     def close(self) -> None:
         """Ends it: its watches end with their API server and are not begun again."""
         self._closed.set()
+
+    def join(self, seconds: float = 30.0) -> None:
+        """Waits until its watches have ended, once their API server has."""
+        for watch in self._threads:
+            watch.join(seconds)
+            assert not watch.is_alive(), "a watch has outlived its API server"
 
     def _follow(self, kind: str, path: str, version: str) -> None:
         while not self._closed.is_set():
@@ -197,7 +335,7 @@ class Recording:
             else:
                 self._latest[kind][place_of(obj)] = version
 
-    def settle(self, seconds: float = 30.0) -> int:
+    def settle(self, seconds: float = 60.0) -> int:
         """Waits until everything that has happened so far is in the recording; gives the revision up to which it is."""
         end = time.monotonic() + seconds
         horizon = int(self._api.request("GET", f"{PATHS['Namespace']}?limit=1")["metadata"]["resourceVersion"])
@@ -205,6 +343,8 @@ class Recording:
         while late:
             assert time.monotonic() < end, f"the recording is not complete: {late}"
             late = [kind for kind in late if not self._has_all(kind)]
+            if late:
+                time.sleep(0.02)
         assert not self._troubles, self._troubles
         return horizon
 
@@ -221,8 +361,12 @@ class Recording:
         with self._lock:
             return sorted(((one[0], one[3]) for one in self._events if one[2] == kind), key=lambda one: one[0])
 
-    def check(self) -> None:
-        """Goes through every state since the last check, and finds everything that must never be."""
+    def check(self, *, finished: bool = False) -> None:
+        """Goes through every state since the last check, and finds everything that must never be.
+
+        Args:
+            finished: Whether an apply is done and the operator has acted on it, so that nothing is on the way.
+        """
         horizon = self.settle()
         with self._lock:
             events = sorted((one for one in self._events if one[0] <= horizon), key=lambda one: one[0])
@@ -232,10 +376,19 @@ class Recording:
                 found.setdefault(f"a key stands in {kind} {'/'.join(place_of(obj))}", revision)
             self.state.take(event, kind, obj)
             if revision <= self._start:
+                self.state.begin()
                 continue
             self.revisions += 1
-            for space, text in self.state.wrong(self.rules):
-                if not any(space == one and start <= revision < end for one, start, end in self.rules.excused):
+            if self.state.is_between:
+                self.between.add(revision)
+            met = set()
+            for space, text, limit in self.state.wrong(self.rules):
+                if limit in self.rules.limits:
+                    met.add(limit)
+                elif not any(space == one and start <= revision < end for one, start, end in self.rules.excused):
                     found.setdefault(f"{space}: {text}", revision)
+            self.limited.update(met)
         self._replayed = len(events)
         assert not found, "\n".join(f"at revision {revision}: {text}" for text, revision in found.items())
+        if finished:
+            assert not (left := list(self.state.unfinished())), left

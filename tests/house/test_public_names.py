@@ -10,7 +10,7 @@ import planton.errors
 import planton.types
 
 NAMES = {
-    "load", "loads", "dump", "dumps", "validate", "render", "environment", "connect", "Cluster", "Manifests",
+    "load", "loads", "dump", "dumps", "validate", "render", "environment", "archive", "connect", "Cluster",
     "PlantonError", "ManifestError", "ConflictError", "RefusedError", "WaitError",
 }  # fmt: skip
 

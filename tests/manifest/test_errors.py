@@ -136,7 +136,7 @@ def test_no_mapping(text: str, found: str) -> None:
             "spec.cpu",
             "it belongs under spec.container.resources.limits or spec.container.resources.requests",
         ),
-        ("zzz: 2", "spec.zzz", "here are container, ingress, backup_config, version"),
+        ("zzz: 2", "spec.zzz", "here are container, ingress, backup_config, version, clone, standby"),
     ],
 )
 def test_unknown_fields(lines: str, path: str, message: str) -> None:

@@ -123,7 +123,8 @@ def test_service_accounts_have_their_own_rights(sandbox: Sandbox, api: Api) -> N
         sandbox.kubeconfig_for("default", "nobody")
     with pytest.raises(SandboxError, match="not a name"):
         sandbox.kubeconfig_for("..", "x/y")
-    entries = [json.loads(line) for line in sandbox.audit_log.read_text(encoding="utf-8").splitlines()]
+    lines = sandbox.audit_log.read_text(encoding="utf-8").splitlines(keepends=True)
+    entries = [json.loads(line) for line in lines if line.endswith("\n")]
     refusals = [entry for entry in entries if entry["responseStatus"].get("code") == 403]
     assert any(entry["user"].get("username") == "system:serviceaccount:default:poor" for entry in refusals)
 

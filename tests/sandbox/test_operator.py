@@ -32,7 +32,9 @@ _DATABASE = {
 
 
 def _audit(sandbox: Sandbox) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in sandbox.audit_log.read_text(encoding="utf-8").splitlines()]
+    # The server writes while it is read: the last line may be half of one.
+    lines = sandbox.audit_log.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def _user(event: dict[str, Any]) -> str | None:
@@ -69,21 +71,15 @@ def test_runs_under_its_account_and_is_refused_what_its_role_lacks(
 
 
 def test_changed_template_restarts_it(installation: Installation, sandbox: Sandbox, wait: Wait) -> None:
-    """An annotation of the template is enough; while the new process starts, nothing is available."""
+    """An annotation of the template is enough, and a label of its own is not; while it starts, nothing is available."""
     before = sandbox.operator_log().count("starting the operator")
+    # Changes are looked at in their order: whatever the label did would be seen before the restart is over.
+    installation.patch({"metadata": {"labels": {"changed": str(time.monotonic_ns())}}})
+    time.sleep(0.2)
     installation.patch({"spec": {"template": {"metadata": {"annotations": {"changed": str(time.monotonic())}}}}})
     wait(lambda: installation.condition("Progressing").get("reason") == "ReplicaSetUpdated")
     wait(installation.available)
     assert sandbox.operator_log().count("starting the operator") == before + 1
-
-
-def test_a_label_alone_does_not_restart_it(installation: Installation, sandbox: Sandbox, wait: Wait) -> None:
-    """Only the template counts, as on a cluster."""
-    before = sandbox.operator_log().count("starting the operator")
-    installation.patch({"metadata": {"labels": {"changed": str(int(time.time()))}}})
-    time.sleep(0.5)
-    assert sandbox.operator_log().count("starting the operator") == before
-    assert installation.available()
 
 
 def test_no_replicas_stops_it(installation: Installation, sandbox: Sandbox, wait: Wait) -> None:

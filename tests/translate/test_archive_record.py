@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -11,14 +12,18 @@ from planton.translate.archive_record import (
     DELETED,
     MOVED,
     STOPPED,
+    TAKEN,
     LeftArchive,
+    elsewhere,
     in_the_way,
     is_full,
+    left_archives,
     read_record,
     record_object,
     reuse_refusal,
     with_left,
 )
+from planton.translate.reading_facts import ReadingFacts
 
 HERE = ArchiveIdentity("store", "s3://b/backups/db-x/17")
 
@@ -106,3 +111,60 @@ def test_the_reason_says_what_to_do(one: LeftArchive, words: str) -> None:
     assert words in text
     assert text.endswith("say so with --allow-archive-reuse")
     assert "Give it another archive (s3_prefix)" in text
+
+
+FACTS = ReadingFacts(
+    {"AWS_ENDPOINT": "https://h", "AWS_REGION": "auto"}, {"AWS_ACCESS_KEY_ID": "a/s/AWS_ACCESS_KEY_ID"}, "a/s/ca.crt"
+)
+
+
+def test_how_it_is_read_is_written_down_and_an_entry_in_use_stays_small() -> None:
+    known = replace(left(), left_at="2026-11-22T08:14:35Z", reading=FACTS)
+    assert read_record(with_left({}, [known])) == (known,)
+    # As it was written before: nothing of that is in it.
+    (text,) = with_left({}, [left(TAKEN)]).values()
+    assert set(json.loads(text)) == {
+        "store", "prefix", "namespace", "name", "version", "why", "encryption", "key_in",
+    }  # fmt: skip
+    assert read_record({"k": text}) == (left(TAKEN),)
+
+
+def test_what_an_archive_was_read_by_is_kept_when_its_database_goes_on_elsewhere() -> None:
+    known = replace(left(), reading=FACTS)
+    (moved,) = elsewhere([known], ArchiveIdentity("store", "s3://b/new"), "a", "db-x")
+    assert (moved.why, moved.reading) == (MOVED, FACTS)
+
+
+def test_it_is_full_by_its_bytes() -> None:
+    assert not is_full({"k": "x" * 450_000})
+    assert is_full({"k": "\u20ac" * 450_000})
+
+
+def found(name: str, *record: LeftArchive, namespace: str | None = None, exact: bool = False) -> list[LeftArchive]:
+    return left_archives(with_left({}, record), name, namespace, exact=exact)
+
+
+def test_the_archive_of_a_database_that_is_gone() -> None:
+    here = replace(left(), left_at="2026-11-22T08:00:00Z")
+    assert found("x", here) == found("db-x", here) == found("x", here, namespace="a") == [here]
+    assert found("y", here) == found("x", here, namespace="b") == found("x", here, exact=True) == []
+    # db-x is the custom resource of x; the database of that name has db-db-x.
+    other = replace(here, name="db-db-x")
+    assert found("db-x", here, other) == [other]
+    assert found("db-x", here, other, exact=True) == [here]
+
+
+def test_of_several_archives_of_one_database_it_is_the_last_one() -> None:
+    first = replace(left(MOVED, prefix="s3://b/1"), left_at="2026-11-22T09:00:00Z")
+    second = replace(left(STOPPED, prefix="s3://b/2"), left_at="2026-11-22T08:00:00Z")
+    third = replace(left(prefix="s3://b/3"), left_at="2026-11-22T07:00:00Z")
+    fourth = replace(left(prefix="s3://b/4"), left_at="2026-11-22T07:30:00Z")
+    assert found("x", first, second) == [second]
+    assert found("x", first, second, third, fourth) == [fourth]
+    # Nobody knows when one in use was left that no planton saw go.
+    taken = left(TAKEN, prefix="s3://b/5")
+    assert set(found("x", first, third, taken)) == {third, taken}
+    # Two databases of one name are two.
+    elsewhere_too = replace(fourth, namespace="b")
+    assert found("x", fourth, elsewhere_too) == [fourth, elsewhere_too]
+    assert found("x", fourth, elsewhere_too, namespace="b") == [elsewhere_too]

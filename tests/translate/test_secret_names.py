@@ -12,7 +12,13 @@ import pytest
 
 import planton
 from planton.translate.existing import Existing
-from planton.translate.names import STORAGE_SECRETS, files_secret, is_storage_secret, own_secret_names
+from planton.translate.names import (
+    STORAGE_SECRETS,
+    files_secret,
+    is_storage_secret,
+    own_secret_names,
+    source_files_secret,
+)
 from planton.translate.secret_fields import secret_places
 from planton.translate.secret_values import Reference, SecretValues
 from tests.translate import spilo_model
@@ -163,10 +169,26 @@ def test_one_name_has_one_set_of_keys_and_no_two_have_the_same() -> None:
     assert set(own_secret_names("orders")) == {
         *(name for name, _ in DATABASE_NAMES.values() if name),
         "db-orders-store-ca",
+        *(
+            f"db-orders-{kind}-{rest}"
+            for kind in ("clone", "standby")
+            for rest in ("credentials", "credentials-libsodium", "credentials-pgp", "libsodium", "pgp", "ca")
+        ),
     }
 
 
-NEIGHBOURS = ["a", "a-backup", "a-backup-credentials", "a-credentials", "backup", "a-store", "a-libsodium", "a" * 49]
+NEIGHBOURS = [
+    "a",
+    "a-backup",
+    "a-backup-credentials",
+    "a-credentials",
+    "backup",
+    "a-store",
+    "a-libsodium",
+    "a-clone",
+    "a-standby",
+]
+NEIGHBOURS += ["clone", "a-clone-clone", "a-clone-backup", "a" * 49]
 
 
 def test_names_are_ones_that_kubernetes_takes_and_no_two_databases_share_one() -> None:
@@ -177,7 +199,9 @@ def test_names_are_ones_that_kubernetes_takes_and_no_two_databases_share_one() -
         assert len(name) <= 253
         assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", name)
     # It is a volume's name, too.
-    assert max(len(files_secret(database)) for database in NEIGHBOURS) <= 63
+    kinds = ("clone", "standby")
+    volumes = [source_files_secret(database, kind) for database in NEIGHBOURS for kind in kinds]
+    assert max(len(name) for name in (*volumes, *map(files_secret, NEIGHBOURS))) == 63
 
 
 def test_the_longest_name_of_a_database_is_rendered() -> None:

@@ -14,7 +14,8 @@ import planton
 from planton import yaml_writer
 from planton.errors import ManifestError
 from planton.manifest.redaction import without_credentials
-from planton.translate.database import backup_of
+from planton.translate.beginning import beginning_of
+from planton.translate.database_facts import backup_of
 from planton.translate.existing import Existing, ExistingSecret
 from planton.translate.secret_values import Credentials, Reference, SecretValues
 from planton.types import PostgresKubernetes, SecretValue
@@ -99,6 +100,13 @@ def database(source: str, method: str, **more: Any) -> str:
     return document("PostgresKubernetes", "orders", {"backup_config": {**config(source, method), **more}})
 
 
+def beginning(kind: str, source: str, method: str, own: str = "") -> str:
+    """A clone or a standby whose own archive and source have credentials of the same kind."""
+    place = {"cluster_name": "db-source", "version": "16", **config(source, method)}
+    spec = {"backup_config": config(own or source, method), kind: {"source": {"archive": place}}}
+    return document("PostgresKubernetes", "orders", spec)
+
+
 def document(kind: str, name: str, spec: Config) -> str:
     head = {"apiVersion": "kubernetes.project-planton.org/v1", "kind": kind, "metadata": {"name": name}}
     return json.dumps({**head, "spec": spec}) + "\n---\n"
@@ -109,6 +117,15 @@ SETS = {
         f"{source}-{method}": operator(source, method) + database(source, method)
         for source in SOURCES
         for method in ("libsodium", "pgp")
+    },
+    **{
+        f"{source}-{method}-{kind}": operator(source, method) + beginning(kind, source, method)
+        for source, method, kind in (
+            ("value", "pgp", "clone"),
+            ("file", "libsodium", "clone"),
+            ("secret", "pgp", "standby"),
+            ("environment_variable", "libsodium", "standby"),
+        )
     },
     "r2": r2() + database("secret", "pgp"),
 }
@@ -197,6 +214,7 @@ def test_not_in_what_anything_says_of_itself(name: str) -> None:
         facts,
         facts.values,
         backup,
+        beginning_of(message, rendering.platform, facts),
         loaded,
         rendering.manifests,
         rendering.warnings,
@@ -253,20 +271,25 @@ WRONG: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("what", WRONG)
-@pytest.mark.parametrize("place", ["operator", "database"])
+@pytest.mark.parametrize("place", ["operator", "database", "clone", "standby"])
 @pytest.mark.parametrize("which", [0, 1])
 def test_not_in_errors(what: str, place: str, which: int) -> None:
     found = dict(values().reveal())
     found[Reference("file", f"keys/{what}")] = WRONG[what][which]
     method = "libsodium" if what == "libsodium" else "pgp"
     text = operator("file" if place == "operator" else "environment_variable", method)
-    text += database("file" if place == "database" else "environment_variable", method)
+    if place in ("clone", "standby"):
+        text += beginning(place, "file", method, own="environment_variable")
+    else:
+        text += database("file" if place == "database" else "environment_variable", method)
     loaded = planton.loads(text)
     facts = existing(SecretValues(found))
     with pytest.raises(ManifestError) as caught:
         planton.render(loaded, existing=facts)
     (problem,) = caught.value.problems
-    assert problem.subject.endswith("orders" if place == "database" else "postgres-operator")
+    assert problem.subject.endswith("postgres-operator" if place == "operator" else "orders")
+    where = f"{place}.source.archive" if place in ("clone", "standby") else "backup_config"
+    assert problem.path.startswith(f"spec.{where}.")
     for error in (caught.value, caught.value.__cause__, caught.value.__context__):
         if error is not None:
             assert is_clean(everything_told(error))
@@ -278,12 +301,15 @@ def test_not_in_the_traceback_of_an_error_in_our_own_code(monkeypatch: pytest.Mo
     What stands in the manifest itself is another matter: the generated classes print it.
     """
 
-    def broken(*_arguments: object) -> None:
+    def broken(*_arguments: object, **_named: object) -> None:
         raise RuntimeError("broken")
 
-    loaded = planton.loads(operator("file", "pgp") + database("secret", "libsodium"))
+    loaded = planton.loads(operator("file", "pgp") + beginning("clone", "secret", "libsodium"))
     facts = existing()
     for place in (
+        "planton.translate.archive_sources.access_from",
+        "planton.translate.beginning.source_reading",
+        "planton.translate.source_reading.files_volume",
         "planton.rendering.Rendering",
         "planton.translate.database._postgresql",
         "planton.translate.database_backup._replicas",

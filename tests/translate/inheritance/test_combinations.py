@@ -8,7 +8,7 @@ import pytest
 
 import planton
 from planton.rendering import render
-from planton.translate.database import backup_of
+from planton.translate.database_facts import backup_of
 from planton.translate.existing import Existing
 from planton.types import PostgresKubernetes
 from tests.translate.inheritance import page

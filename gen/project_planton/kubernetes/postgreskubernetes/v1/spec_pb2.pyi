@@ -12,10 +12,10 @@ import builtins as _builtins
 import sys
 import typing as _typing
 
-if sys.version_info >= (3, 10):
-    from typing import TypeAlias as _TypeAlias
+if sys.version_info >= (3, 11):
+    from typing import TypeAlias as _TypeAlias, Never as _Never
 else:
-    from typing_extensions import TypeAlias as _TypeAlias
+    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -29,6 +29,8 @@ class PostgresKubernetesSpec(_message.Message):
     INGRESS_FIELD_NUMBER: _builtins.int
     BACKUP_CONFIG_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    CLONE_FIELD_NUMBER: _builtins.int
+    STANDBY_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """Major version of PostgreSQL. Absent: the version of the live database, or 17 for a new one.
     A change for an existing database is an upgrade.
@@ -45,6 +47,18 @@ class PostgresKubernetesSpec(_message.Message):
     def backup_config(self) -> Global___PostgresKubernetesBackupConfig:
         """Overrides of the operator's backup defaults, each on its own. Absent: all are inherited."""
 
+    @_builtins.property
+    def clone(self) -> Global___PostgresKubernetesClone:
+        """Starts from the archive of another database: a restore. A fact of its birth: for a database that exists already
+        it changes nothing, whatever it says.
+        """
+
+    @_builtins.property
+    def standby(self) -> Global___PostgresKubernetesStandby:
+        """Follows the archive of another database, read-only. Taken out of the manifest, the database is promoted to a
+        primary of its own. It cannot be added to a database that exists already.
+        """
+
     def __init__(
         self,
         *,
@@ -52,16 +66,188 @@ class PostgresKubernetesSpec(_message.Message):
         ingress: _kubernetes_pb2.IngressSpec | None = ...,
         backup_config: Global___PostgresKubernetesBackupConfig | None = ...,
         version: _builtins.str | None = ...,
+        clone: Global___PostgresKubernetesClone | None = ...,
+        standby: Global___PostgresKubernetesStandby | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "backup_config", b"backup_config", "container", b"container", "ingress", b"ingress", "version", b"version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "backup_config", b"backup_config", "clone", b"clone", "container", b"container", "ingress", b"ingress", "standby", b"standby", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "backup_config", b"backup_config", "container", b"container", "ingress", b"ingress", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "backup_config", b"backup_config", "clone", b"clone", "container", b"container", "ingress", b"ingress", "standby", b"standby", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__version: _TypeAlias = _typing.Literal["version"]  # noqa: Y015
     _WhichOneofArgType__version: _TypeAlias = _typing.Literal["_version", b"_version"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__version) -> _WhichOneofReturnType__version | None: ...
 
 Global___PostgresKubernetesSpec: _TypeAlias = PostgresKubernetesSpec  # noqa: Y015
+
+@_typing.final
+class PostgresKubernetesClone(_message.Message):
+    """Start from the archive of another database."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    TARGET_TIME_FIELD_NUMBER: _builtins.int
+    target_time: _builtins.str
+    """Up to which time, with its zone, in quotes: "2026-11-22T08:14:35Z", "2026-11-22T09:14:35+01:00". Absent: all that
+    is archived. In the pod: CLONE_TARGET_TIME.
+    """
+    @_builtins.property
+    def source(self) -> Global___PostgresKubernetesArchiveSource:
+        """Whose archive."""
+
+    def __init__(
+        self,
+        *,
+        source: Global___PostgresKubernetesArchiveSource | None = ...,
+        target_time: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_target_time", b"_target_time", "source", b"source", "target_time", b"target_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_target_time", b"_target_time", "source", b"source", "target_time", b"target_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__target_time: _TypeAlias = _typing.Literal["target_time"]  # noqa: Y015
+    _WhichOneofArgType__target_time: _TypeAlias = _typing.Literal["_target_time", b"_target_time"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__target_time) -> _WhichOneofReturnType__target_time | None: ...
+
+Global___PostgresKubernetesClone: _TypeAlias = PostgresKubernetesClone  # noqa: Y015
+
+@_typing.final
+class PostgresKubernetesStandby(_message.Message):
+    """Follow the archive of another database."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def source(self) -> Global___PostgresKubernetesArchiveSource:
+        """Whose archive."""
+
+    def __init__(
+        self,
+        *,
+        source: Global___PostgresKubernetesArchiveSource | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PostgresKubernetesStandby: _TypeAlias = PostgresKubernetesStandby  # noqa: Y015
+
+@_typing.final
+class PostgresKubernetesArchiveSource(_message.Message):
+    """The archive of another database."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATABASE_FIELD_NUMBER: _builtins.int
+    ARCHIVE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def database(self) -> Global___PostgresKubernetesDatabaseSource:
+        """That of a database by its name: one of the same manifests, or of the cluster."""
+
+    @_builtins.property
+    def archive(self) -> Global___PostgresKubernetesArchiveLocation:
+        """One by its place, also where its database is gone or was in another cluster."""
+
+    def __init__(
+        self,
+        *,
+        database: Global___PostgresKubernetesDatabaseSource | None = ...,
+        archive: Global___PostgresKubernetesArchiveLocation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["archive", b"archive", "database", b"database", "source", b"source"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archive", b"archive", "database", b"database", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["database", "archive"]  # noqa: Y015
+    _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
+
+Global___PostgresKubernetesArchiveSource: _TypeAlias = PostgresKubernetesArchiveSource  # noqa: Y015
+
+@_typing.final
+class PostgresKubernetesDatabaseSource(_message.Message):
+    """A database by its name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """metadata.name of the database, or the name of its custom resource where planton did not make it."""
+    namespace: _builtins.str
+    """Its namespace. Absent: that of the database of this name in the same manifests, else the namespace of this name."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        namespace: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_namespace", b"_namespace", "namespace", b"namespace"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_namespace", b"_namespace", "name", b"name", "namespace", b"namespace"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__namespace: _TypeAlias = _typing.Literal["namespace"]  # noqa: Y015
+    _WhichOneofArgType__namespace: _TypeAlias = _typing.Literal["_namespace", b"_namespace"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__namespace) -> _WhichOneofReturnType__namespace | None: ...
+
+Global___PostgresKubernetesDatabaseSource: _TypeAlias = PostgresKubernetesDatabaseSource  # noqa: Y015
+
+@_typing.final
+class PostgresKubernetesArchiveLocation(_message.Message):
+    """An archive by its place."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLUSTER_NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    S3_PREFIX_FIELD_NUMBER: _builtins.int
+    STORAGE_FIELD_NUMBER: _builtins.int
+    CREDENTIALS_FIELD_NUMBER: _builtins.int
+    ENCRYPTION_FIELD_NUMBER: _builtins.int
+    cluster_name: _builtins.str
+    """Name of the custom resource that wrote it, such as `db-orders`: fills $(SCOPE) of the prefix. In the pod of a
+    clone: CLONE_SCOPE.
+    """
+    version: _builtins.str
+    """Major version of PostgreSQL that wrote it: fills $(PGVERSION) of the prefix."""
+    s3_prefix: _builtins.str
+    """Where it is, as in backup_config: `<bucket>/<path>`, `s3://<bucket>/<path>`, or `/<path>` in the bucket of its store.
+    Absent: by the operator's template, or by `backups/$(SCOPE)/$(PGVERSION)` with a storage of its own.
+    """
+    @_builtins.property
+    def storage(self) -> _storage_pb2.BackupStorage:
+        """Its object store. Absent: the operator's."""
+
+    @_builtins.property
+    def credentials(self) -> _storage_pb2.BackupCredentials:
+        """Credentials that can read it. Absent: the operator's; a storage of its own needs them."""
+
+    @_builtins.property
+    def encryption(self) -> _policy_pb2.BackupEncryption:
+        """How its backups are encrypted. Absent: as the operator's are, or not at all with a storage of its own."""
+
+    def __init__(
+        self,
+        *,
+        cluster_name: _builtins.str = ...,
+        version: _builtins.str = ...,
+        s3_prefix: _builtins.str | None = ...,
+        storage: _storage_pb2.BackupStorage | None = ...,
+        credentials: _storage_pb2.BackupCredentials | None = ...,
+        encryption: _policy_pb2.BackupEncryption | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_s3_prefix", b"_s3_prefix", "credentials", b"credentials", "encryption", b"encryption", "s3_prefix", b"s3_prefix", "storage", b"storage"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_s3_prefix", b"_s3_prefix", "cluster_name", b"cluster_name", "credentials", b"credentials", "encryption", b"encryption", "s3_prefix", b"s3_prefix", "storage", b"storage", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__s3_prefix: _TypeAlias = _typing.Literal["s3_prefix"]  # noqa: Y015
+    _WhichOneofArgType__s3_prefix: _TypeAlias = _typing.Literal["_s3_prefix", b"_s3_prefix"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__s3_prefix) -> _WhichOneofReturnType__s3_prefix | None: ...
+
+Global___PostgresKubernetesArchiveLocation: _TypeAlias = PostgresKubernetesArchiveLocation  # noqa: Y015
 
 @_typing.final
 class PostgresKubernetesContainer(_message.Message):

@@ -1,0 +1,111 @@
+"""With which keys an archive is looked into: those that wal-g has, or for a cloud identity those of this process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from planton.errors import StoreError
+from planton.translate.archive_access import ArchiveAccess
+from planton.translate.secret_values import Credentials
+
+KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+
+# The library's name of a setting -> the variables that give it: the AWS SDKs' settings reference,
+# https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html
+_STATIC = {
+    "access_key_id": ("AWS_ACCESS_KEY_ID",),
+    "secret_access_key": ("AWS_SECRET_ACCESS_KEY",),
+    "session_token": ("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"),
+}
+_WEB_IDENTITY = {
+    "web_identity_token_file": ("AWS_WEB_IDENTITY_TOKEN_FILE",),
+    "role_arn": ("AWS_ROLE_ARN",),
+    "role_session_name": ("AWS_ROLE_SESSION_NAME",),
+    "endpoint_url_sts": ("AWS_ENDPOINT_URL_STS",),
+}
+_CONTAINER = {
+    "container_credentials_relative_uri": ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",),
+    "container_credentials_full_uri": ("AWS_CONTAINER_CREDENTIALS_FULL_URI",),
+    "container_authorization_token_file": ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",),
+}
+
+
+def keys_of(access: ArchiveAccess, environment: Mapping[str, str], *, subject: str) -> Credentials:
+    """Finds the keys for an archive.
+
+    Args:
+        access: How the archive is reached.
+        environment: Variables of this process.
+        subject: What is reached, for people.
+
+    Returns:
+        Settings of the library.
+
+    Raises:
+        StoreError: There are none.
+    """
+    values = {name: _value(access, name) for name in KEYS}
+    # wal-g takes them where both are there: v3.0.5, pkg/storages/s3/session.go (configureSession).
+    if all(values.values()):
+        return Credentials({"access_key_id": values[KEYS[0]], "secret_access_key": values[KEYS[1]]})
+    for name in KEYS:
+        if (reference := access.contents.unresolved.get(name)) is not None:
+            raise StoreError(
+                f"{name} was not looked up: it is in {reference}",
+                subject=subject,
+                problem="credentials",
+                remedy="Make that readable here, then run the same command again.",
+            )
+        if name in access.references and not values[name]:
+            raise StoreError(
+                f"{name} is not known here: the pods have it from key {_key(access.references[name])}",
+                subject=subject,
+                problem="credentials",
+                remedy="Let this user read that Secret, or give the keys in the manifest.",
+            )
+    if any(values.values()):
+        lacking = next(name for name in KEYS if not values[name])
+        raise StoreError(
+            f"{lacking} is missing or empty",
+            subject=subject,
+            problem="credentials",
+            remedy="A key id and its secret go together: give both.",
+        )
+    return _of_process(environment, subject)
+
+
+def _of_process(environment: Mapping[str, str], subject: str) -> Credentials:
+    """Gives keys of this process, in the order of the AWS SDKs; never the identity of the machine."""
+    static, web, container = (_settings(environment, table) for table in (_STATIC, _WEB_IDENTITY, _CONTAINER))
+    if "access_key_id" in static and "secret_access_key" in static:
+        return Credentials(static)
+    if "web_identity_token_file" in web and "role_arn" in web:
+        return Credentials(web)
+    if "container_credentials_relative_uri" in container or "container_credentials_full_uri" in container:
+        return Credentials(container)
+    raise StoreError(
+        "the database's pods have an identity of their cloud in the place of keys, and outside of them nobody has it",
+        subject=subject,
+        problem="credentials",
+        remedy="Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN) here to keys of your own that may "
+        "read the bucket, such as `eval $(aws configure export-credentials --format env)` does.",
+    )
+
+
+def _settings(environment: Mapping[str, str], table: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    found = {
+        setting: next((environment[name] for name in names if environment.get(name)), "")
+        for setting, names in table.items()
+    }
+    return {setting: value for setting, value in found.items() if value}
+
+
+def _value(access: ArchiveAccess, name: str) -> str:
+    value = access.contents.reveal().get(name) or access.environment.get(name, "")
+    # What reaches wal-g: envdir (runit's chpst -e) passes on the first line without blanks at its end.
+    return value.split("\n", 1)[0].rstrip(" \t")
+
+
+def _key(reference: str) -> str:
+    secret, _, key = reference.partition("/")
+    return f"{key} of Secret {secret}"

@@ -1,0 +1,121 @@
+"""What the door to a cluster does with archives: opens them, and makes base backups."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
+
+from planton.catalogue.archive import Archive
+from planton.cluster._connection import Connection
+from planton.cluster._server import Server
+from planton.cluster.access import find_access, open_archive
+from planton.cluster.backup_now import BackupMade, PlannedBackup, make_backup, plan_backup
+from planton.cluster.changes import ProgressEvent
+from planton.cluster.mask import scrubber_for
+from planton.manifest import prepare
+from planton.types import Resource
+
+Progress: TypeAlias = Callable[[ProgressEvent], None]
+
+
+class ArchiveMethods:
+    """A part of Cluster."""
+
+    _connection: Connection
+
+    def archive(
+        self,
+        name: str,
+        namespace: str | None = None,
+        *,
+        manifests: Iterable[Resource] = (),
+        operator_namespace: str | None = None,
+    ) -> Archive:
+        """Opens the archive of a database, to be looked into.
+
+        Args:
+            name: metadata.name of the database; without manifests also the name of its custom resource, whoever made
+                it.
+            namespace: Its namespace, where several databases have that name.
+            manifests: Messages that say where its archive is; without any, what its pods get says it.
+            operator_namespace: Namespace of the operator, where the cluster has several.
+
+        Returns:
+            The archive. Nothing was asked of the store yet.
+
+        Raises:
+            ManifestError: The manifests cannot be used, or hold no such database, or several.
+            RefusedError: The database has no archive, or there is no such database.
+            ClusterError: The server refused something, or could not be reached.
+        """
+        server = Server(self._connection, "read")
+        return open_archive(find_access(server, prepare(manifests), name, namespace, operator_namespace))
+
+    def plan_backup(self, archive: Archive) -> PlannedBackup:
+        """Looks whether a base backup of a database can be made now, and by which pod. Writes nothing.
+
+        Args:
+            archive: Its archive, as `archive` gives it.
+
+        Returns:
+            What would be done, with what else that does.
+
+        Raises:
+            RefusedError: None can be made, with the reason.
+            ClusterError: The server refused something, or could not be reached.
+        """
+        return plan_backup(Server(self._connection, "backup"), archive.access.namespace, archive.access.scope)
+
+    def create_backup(
+        self,
+        archive: Archive,
+        planned: PlannedBackup | None = None,
+        *,
+        timeout: float = 3600.0,
+        progress: Progress | None = None,
+    ) -> BackupMade:
+        """Makes a base backup now, through the database's own pod as its schedule does, and waits until it is there.
+
+        Args:
+            archive: The archive of the database, as `archive` gives it.
+            planned: What plan_backup gave; None to look now.
+            timeout: How long it may take, in seconds. What has begun goes on after it.
+            progress: Is told what the script in the pod says.
+
+        Returns:
+            The base backup, as it is in the bucket.
+
+        Raises:
+            RefusedError: None can be made, with the reason.
+            WaitError: It was not there in time; it may still come.
+            ClusterError: It failed, or the server refused something.
+            StoreError: The archive cannot be read.
+        """
+        scrubber = scrubber_for([{"kind": "Secret", "data": archive.access.contents.data()}])
+        return make_backup(
+            Server(self._connection, "backup", scrubber),
+            planned or self.plan_backup(archive),
+            newest=archive.newest,
+            timeout=timeout,
+            progress=locked(progress),
+        )
+
+
+def locked(progress: Progress | None) -> Progress:
+    """Makes a report that is given by one thread at a time.
+
+    Args:
+        progress: Is told; None for nobody.
+
+    Returns:
+        What can be called by any thread.
+    """
+    lock = threading.Lock()
+
+    def report(event: ProgressEvent) -> None:
+        if progress is not None:
+            with lock:
+                progress(event)
+
+    return report

@@ -1,0 +1,77 @@
+"""What the door to a cluster does to check: it tries out stores and archives, from here and from within."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from planton.cluster import admission
+from planton.cluster._archive_methods import Progress, locked
+from planton.cluster._connection import Connection
+from planton.cluster._server import Server
+from planton.cluster.changes import ProgressEvent
+from planton.cluster.check_inside import check_inside
+from planton.cluster.check_targets import targets_in_cluster, targets_in_manifests
+from planton.cluster.checks import Checked, Target, check_targets
+from planton.cluster.inventory import read_inventory
+from planton.manifest import prepare
+from planton.translate.archive_sources import wanted_sources
+from planton.types import Resource
+
+
+class CheckMethods:
+    """A part of Cluster."""
+
+    _connection: Connection
+
+    def check(
+        self,
+        manifests: Iterable[Resource] = (),
+        *,
+        names: Sequence[str] = (),
+        operator_namespace: str | None = None,
+        from_cluster: bool = False,
+        timeout: float = 180.0,
+        progress: Progress | None = None,
+    ) -> tuple[Checked, ...]:
+        """Tries out whether stores do what backups need, and whether archives are empty or their databases' own.
+
+        It writes some bytes below `planton-check/` in an archive of each store, and deletes them again.
+
+        Args:
+            manifests: Messages that say where archives are; without any, what the pods of live databases get says it.
+            names: Names of the databases that are meant; empty for all.
+            operator_namespace: Namespace of the operator, where the cluster has several.
+            from_cluster: Whether to try it out from within the cluster as well, by a short Job for each namespace and
+                store. It needs a database that is there already.
+            timeout: How long such a Job may take, in seconds.
+            progress: Is told what is tried, by one thread at a time.
+
+        Returns:
+            The stores, each once; then the archives; then what was tried from within the cluster.
+
+        Raises:
+            ManifestError: The manifests cannot be used, or hold no such database.
+            RefusedError: There is no such database, or there are several operators and none was chosen.
+            ClusterError: The server refused something, or could not be reached.
+        """
+        messages = prepare(manifests)
+        server = Server(self._connection, "check")
+        inventory = read_inventory(
+            server,
+            set_operator=admission.operator_of(messages),
+            chosen=operator_namespace,
+            sources=wanted_sources(messages),
+        )
+        unknown: list[Checked] = []
+        targets: list[Target]
+        if messages:
+            targets = targets_in_manifests(server, inventory, messages, names)
+        else:
+            targets, unknown = targets_in_cluster(server, inventory, names)
+        report = locked(progress)
+        checked = check_targets(
+            targets, write=True, server=server, progress=lambda text: report(ProgressEvent("check", 0, 0, text))
+        )
+        if from_cluster:
+            checked = check_inside(server, targets, checked, timeout=timeout, progress=report)
+        return (*checked, *unknown)

@@ -1,0 +1,244 @@
+"""Finds how the archive of a database is reached: by manifests, by what is alive in a cluster, or by both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from planton.catalogue.archive import Archive
+from planton.cluster import admission
+from planton.cluster._server import Server
+from planton.cluster.inventory import Inventory, operator_gives, read_inventory
+from planton.cluster.references import resolve
+from planton.cluster.sources import access_of_live
+from planton.errors import ManifestError, Problem, RefusedError
+from planton.manifest import Manifests, prepare
+from planton.translate.archive_access import ArchiveAccess, access_of
+from planton.translate.archive_sources import wanted_sources, with_set_sources
+from planton.translate.collect import in_force
+from planton.translate.contract import KubernetesObject
+from planton.translate.existing import Existing
+from planton.translate.names import cluster_name, namespace_of
+from planton.translate.platform import BackupPlatform
+from planton.types import PostgresKubernetes, Resource
+
+if TYPE_CHECKING:
+    from planton.cluster.cluster import Cluster
+
+_NAMED = 20
+
+
+def archive(
+    manifests: Iterable[Resource],
+    name: str,
+    *,
+    namespace: str | None = None,
+    cluster: Cluster | None = None,
+) -> Archive:
+    """Opens the archive of a database, to be looked into.
+
+    Without a cluster the manifests have to say all: with references to environment variables and files, which are
+    looked up, but not to Secrets.
+
+    Args:
+        manifests: Messages, with the database and its operator among them; empty to go by the cluster alone.
+        name: metadata.name of the database; of one that is in the cluster only, also the name of its custom resource.
+        namespace: Its namespace, where several databases have that name.
+        cluster: The cluster in which facts and Secrets are looked up.
+
+    Returns:
+        The archive. Nothing was asked of the store yet.
+
+    Raises:
+        ManifestError: The manifests cannot be used, or hold no such database, or several.
+        RefusedError: The database has no archive, or there is no such database.
+        ClusterError: The cluster refused something, or could not be reached.
+    """
+    if cluster is not None:
+        return cluster.archive(name, namespace, manifests=manifests)
+    return open_archive(access_in_manifests(None, None, prepare(manifests), name, namespace))
+
+
+def open_archive(access: ArchiveAccess) -> Archive:
+    """Makes the archive that is reached in some way.
+
+    Args:
+        access: How it is reached.
+
+    Returns:
+        The archive.
+    """
+    return Archive(access)
+
+
+def find_access(
+    server: Server, messages: Manifests, name: str, namespace: str | None, operator_namespace: str | None
+) -> ArchiveAccess:
+    """Finds how the archive of a database is reached, with a cluster.
+
+    Args:
+        server: The API server.
+        messages: The set, with its defaults filled; empty to go by the cluster alone.
+        name: metadata.name of the database; of one that is in the cluster only, also the name of its custom resource.
+        namespace: Its namespace, where several databases have that name.
+        operator_namespace: Namespace of the operator, where the cluster has several.
+
+    Returns:
+        How it is reached.
+
+    Raises:
+        ManifestError: The manifests hold no such database, or several.
+        RefusedError: The database has no archive, or there is no such database.
+        ClusterError: The server refused.
+    """
+    inventory = read_inventory(
+        server,
+        set_operator=admission.operator_of(messages),
+        chosen=operator_namespace,
+        sources=wanted_sources(messages),
+    )
+    if not messages:
+        return access_in_cluster(server, inventory, find_database(inventory, name, namespace))
+    return access_in_manifests(server, inventory, messages, name, namespace)
+
+
+def access_in_manifests(
+    server: Server | None, inventory: Inventory | None, messages: Manifests, name: str, namespace: str | None
+) -> ArchiveAccess:
+    """Finds how the archive of a database of manifests is reached.
+
+    Args:
+        server: The API server; None without a cluster.
+        inventory: Facts of the cluster; None without one.
+        messages: The set, with its defaults filled.
+        name: metadata.name of the database.
+        namespace: Its namespace, where several databases have that name.
+
+    Returns:
+        How it is reached.
+
+    Raises:
+        ManifestError: The manifests hold no such database, or several, or refer to what is not there.
+        RefusedError: The database has no archive.
+        ClusterError: The server refused.
+    """
+    existing = inventory.existing if inventory is not None else Existing()
+    message = find_message(messages, name, namespace)
+    values = resolve(server, messages, existing)
+    platform, existing = facts_in_force(messages, inventory, replace(existing, values=values))
+    access = access_of(message, platform, existing)
+    if access is None:
+        raise RefusedError([_without_archive(f"{namespace_of(message)}/{name}", platform)])
+    return access
+
+
+def facts_in_force(
+    messages: Sequence[Resource], inventory: Inventory | None, existing: Existing
+) -> tuple[BackupPlatform | None, Existing]:
+    """Gives the facts by which messages of a set are translated.
+
+    Args:
+        messages: The set, with its defaults filled.
+        inventory: Facts of the cluster; None without one.
+        existing: Facts for translation, with what references lead to.
+
+    Returns:
+        The backup platform, and the facts with the archives for which messages of the set ask.
+    """
+    platform, existing = in_force(messages, inventory.platform if inventory is not None else None, existing)
+    return platform, with_set_sources(messages, platform, existing)
+
+
+def access_in_cluster(server: Server, inventory: Inventory, database: KubernetesObject) -> ArchiveAccess:
+    """Finds how the archive of a live database is reached, by what its pods get.
+
+    Args:
+        server: The API server.
+        inventory: Facts of the cluster.
+        database: The custom resource, whoever made it.
+
+    Returns:
+        How it is reached.
+
+    Raises:
+        RefusedError: It has no archive, or one that planton does not read.
+        ClusterError: The server refused.
+    """
+    found = access_of_live(server, database, operator_gives(server, inventory))
+    if found.access is None:
+        metadata = database["metadata"]
+        raise RefusedError([f"postgresql/{metadata['namespace']}/{metadata['name']} {found.lacking}"])
+    return found.access
+
+
+def find_message(messages: Sequence[Resource], name: str, namespace: str | None) -> PostgresKubernetes:
+    """Finds a database of manifests.
+
+    Args:
+        messages: The set.
+        name: Its metadata.name.
+        namespace: Its namespace, where several have that name.
+
+    Returns:
+        The database.
+
+    Raises:
+        ManifestError: There is none of that name, or there are several.
+    """
+    databases = [one for one in messages if isinstance(one, PostgresKubernetes)]
+    found = [one for one in databases if one.metadata.name == name and namespace in (None, namespace_of(one))]
+    if len(found) == 1:
+        return found[0]
+    subject = f"PostgresKubernetes/{name}"
+    if found:
+        spaces = ", ".join(sorted(namespace_of(one) for one in found))
+        raise ManifestError(
+            [Problem(f"several databases have this name; say which namespace: {spaces}", subject=subject)]
+        )
+    where = f" in namespace {namespace}" if namespace else ""
+    near = get_close_matches(name, [one.metadata.name for one in databases], n=1)
+    hint = f'; did you mean "{near[0]}"?' if near else ""
+    raise ManifestError([Problem(f"no database of this name{where} is in these manifests{hint}", subject=subject)])
+
+
+def find_database(inventory: Inventory, name: str, namespace: str | None) -> KubernetesObject:
+    """Finds a live database.
+
+    Args:
+        inventory: Facts of the cluster.
+        name: Its metadata.name in a manifest, or the name of its custom resource.
+        namespace: Its namespace, where several have that name.
+
+    Returns:
+        The custom resource.
+
+    Raises:
+        RefusedError: There is none of that name, or there are several.
+    """
+    # The name of a custom resource is taken, too: not every database was made by planton.
+    for wanted in (cluster_name(name), name):
+        found = [
+            one
+            for one in inventory.databases
+            if one["metadata"]["name"] == wanted and namespace in (None, one["metadata"]["namespace"])
+        ]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            spaces = ", ".join(str(one["metadata"]["namespace"]) for one in found)
+            raise RefusedError([f"several databases are named {name}: say which namespace, one of {spaces}"])
+    where = f" in namespace {namespace}" if namespace else ""
+    there = [f"{one['metadata']['namespace']}/{one['metadata']['name']}" for one in inventory.databases]
+    has = f"It has {', '.join(there[:_NAMED])}." if there else "It has no database at all."
+    raise RefusedError([f"the cluster has no database {name}{where}. {has}"])
+
+
+def _without_archive(subject: str, platform: BackupPlatform | None) -> str:
+    if platform is None:
+        return (
+            f"{subject} has no archive as far as is known here: no operator with backup_config is among these "
+            "manifests. Give its manifest too, or ask the cluster"
+        )
+    return f"{subject} has no archive: its backups are off"

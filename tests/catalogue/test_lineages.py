@@ -1,0 +1,113 @@
+"""Whose WAL it is: several clusters in one prefix, and what else lies there."""
+
+from __future__ import annotations
+
+from planton.catalogue.choice import choose
+from planton.catalogue.names import BACKUPS
+from tests.catalogue.archives import ORDERS, OTHER, at
+from tests.catalogue.test_window import A, B, read, spans, whole
+
+
+def test_two_clusters_in_one_prefix() -> None:
+    """The second one writes over segments 1 to 5 from 10:00 on; of the first one 6 to 10 are left."""
+    archive = whole()
+    archive.run(1, 5, at("10:00:30"), owner=OTHER, version="17")
+    archive.backup(3, at("10:02:00"), modified=at("10:02:01"), owner=OTHER, version=170006)
+    catalogue = read(archive, retention=2)
+    old, new = catalogue.lineages
+    third = "base_000000010000000000000003"
+    assert (old.system_identifier, old.version, new.system_identifier, new.version) == (ORDERS, "15", OTHER, "17")
+    assert [one.name for one in old.backups] == [A, B]
+    assert [one.name for one in new.backups] == [third]
+    assert [(run.first, run.last) for run in old.timelines[0].runs] == [(6, 10)]
+    assert [(run.first, run.last) for run in new.timelines[0].runs] == [(1, 5)]
+    # The first backup needs segment 2, which is the other cluster's now. The second one serves until its last commit.
+    assert "000000010000000000000002 and what follows is WAL of another database cluster" in old.backups[0].problem
+    assert [(one.backup, one.start, one.end) for one in old.window.spans] == [(B, at("08:04:11"), at("08:08:29"))]
+    assert [(one.backup, one.start, one.end) for one in new.window.spans] == [(third, at("10:02:01"), at("10:04:29"))]
+    assert catalogue.current is new
+    assert "the newest base backup is of another database cluster" in old.window.problem
+    assert any("2 database clusters" in warning for warning in catalogue.warnings)
+    choice = choose(catalogue, at("08:06:00"))
+    assert choice.lineage is old
+
+
+def test_two_clusters_without_a_reader() -> None:
+    archive = whole()
+    archive.run(1, 5, at("10:00:30"), owner=OTHER)
+    archive.backup(3, at("10:02:00"), modified=at("10:02:01"), start=at("10:00:10"), owner=OTHER)
+    old, new = read(archive, wal=False).lineages
+    assert [(run.first, run.last) for run in old.timelines[0].runs] == [(6, 10)]
+    assert [(run.first, run.last) for run in new.timelines[0].runs] == [(1, 5)]
+    assert any("was told by the time" in warning for warning in read(archive, wal=False).warnings)
+
+
+def test_a_cluster_that_goes_on_where_another_ended() -> None:
+    """As after pg_upgrade in one prefix: no step back in time, no gap. Segments 8 to 20 are the new cluster's."""
+    archive = whole()
+    for number in range(8, 11):
+        archive.drop_segment(number)
+    archive.run(8, 20, at("09:00:30"), owner=OTHER, version="17")
+    name = archive.backup(14, at("09:06:10"), modified=at("09:06:11"), owner=OTHER, version=170006)
+    old, new = read(archive).lineages
+    assert [(run.first, run.last) for run in old.timelines[0].runs] == [(1, 7)]
+    assert [(run.first, run.last) for run in new.timelines[0].runs] == [(8, 20)]
+    assert [(one.backup, one.end) for one in old.window.spans] == [(A, at("08:04:11")), (B, at("08:05:29"))]
+    assert [(one.backup, one.start, one.end) for one in new.window.spans] == [
+        (name, at("09:06:11"), at("09:12:29")),
+    ]  # fmt: skip
+    assert len(set(archive.reader.headers_read)) <= 8
+
+
+def test_a_new_cluster_without_a_backup_writes_over() -> None:
+    archive = whole()
+    archive.run(1, 7, at("10:00:30"), owner=OTHER)
+    catalogue = read(archive)
+    stranger, old = catalogue.lineages
+    assert (stranger.system_identifier, stranger.backups) == (OTHER, ())
+    assert old.window.spans == ()
+    assert any(f"another database cluster (system identifier {OTHER})" in warning for warning in catalogue.warnings)
+    # Without a reader nobody can tell, and that is said.
+    assert any("was told by the time" in warning for warning in read(archive, wal=False).warnings)
+
+
+def test_a_new_cluster_writes_over_everything() -> None:
+    """No step back in time, and one system identifier in the backups: their first segments came much too late."""
+    archive = whole()
+    archive.run(1, 30, at("10:00:30"), owner=OTHER)
+    assert read(archive).lineages[-1].window.spans == ()
+
+
+def test_no_doubt_no_headers() -> None:
+    archive = whole()
+    read(archive)
+    assert archive.reader.headers_read == []
+    assert archive.reader.commits_read == ["00000001000000000000000A"]
+
+
+def test_a_segment_that_was_pushed_again() -> None:
+    """Hours later, and the segments after it are older: the header says that it is the same cluster's."""
+    archive = whole()
+    archive.segment(8, at("11:00:00"), at("08:06:29"))
+    catalogue = read(archive)
+    assert [(run.first, run.last) for run in catalogue.lineages[0].timelines[0].runs] == [(1, 10)]
+    assert catalogue.warnings == ()
+
+
+def test_things_that_are_none_of_wal_g() -> None:
+    archive = whole()
+    archive.put("wal_005/README", at("08:00:00"), b"x")
+    archive.put("wal_005/00000001000000000000000b.lz4", at("08:00:00"), b"x")
+    archive.put("wal_005/00000001000000000000000B.zip", at("08:00:00"), b"x")
+    archive.put("wal_005/000000010000000000000005.zst", at("08:03:30"), b"x")
+    archive.put("wal_005/000000010000000000000002.00000028.backup.lz4", at("08:00:01"), b"x")
+    archive.put("other-database/wal_005/000000010000000000000001.lz4", at("08:00:00"), b"x")
+    archive.put("planton-check/x", at("08:00:00"), b"x")
+    archive.put(f"{BACKUPS}notes.txt", at("08:00:00"), b"x")
+    catalogue = read(archive)
+    assert spans(archive) == [(A, at("08:00:01"), at("08:04:11")), (B, at("08:04:11"), at("08:08:29"))]
+    assert catalogue.segments == 10
+    doubled, unknown, folders = catalogue.warnings
+    assert "000000010000000000000005" in doubled
+    assert unknown.startswith("3 objects in wal_005/")
+    assert "(other-database)" in folders

@@ -1,0 +1,1 @@
+"""Restores by a real PostgreSQL, out of a real object store."""
