@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check tests tests-bounds gen format lock sandbox sandbox-down examples clean
+.PHONY: help setup demo test check tests tests-bounds bench gen format lock sandbox sandbox-down examples clean
 
 help: ## shows this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ tests: $(STAMP) ## the tests, those against the sandbox included
 tests-bounds: $(STAMP) ## the pure tests with the oldest and the newest dependencies
 	@$(BIN)/python scripts/bounds.py
 
+bench: $(STAMP) ## measures how fast it is (5 minutes); docs/performance.md has the tables
+	@$(BIN)/python -m sandbox build
+	@$(BIN)/python -m benchmarks.catalogue
+
 gen: $(STAMP) ## makes gen/ from proto/
 	@$(BIN)/python scripts/generate.py
 
@@ -43,7 +47,9 @@ format: $(STAMP) ## formats Python and proto files
 examples: $(STAMP) ## writes the expected output of each example anew; read the diff before you commit it
 	@PLANTON_WRITE_EXAMPLES=1 $(BIN)/python -m pytest -q tests/examples
 
-lock: $(STAMP) ## resolves the dependencies anew
+# Not by $(STAMP): a changed pyproject.toml would first bring the environment back to the old locks.
+lock: ## resolves the dependencies anew
+	@test -x $(BIN)/uv || $(MAKE) --no-print-directory setup
 	@$(BIN)/python scripts/lock.py
 
 sandbox: $(STAMP) ## leaves a control plane up and prints its kubeconfig

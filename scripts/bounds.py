@@ -13,7 +13,7 @@ UV = Path(sys.executable).parent / "uv"
 PURE = ("-n", "2", "-m", "not cluster and not house", "tests")
 # What the Kubernetes client does differently from version to version shows against a real API server only.
 REAL = ("tests/cluster/test_apply.py", "tests/cluster/test_conflict.py", "tests/cluster/test_connection.py")
-SHOWN = ("protobuf", "protovalidate", "pyyaml", "kubernetes", "cronsim")
+SHOWN = ("protobuf", "protovalidate", "pyyaml", "kubernetes", "cronsim", "obstore", "cramjam")
 
 
 def main() -> int:

@@ -46,7 +46,7 @@ from planton.catalogue.window import Archive, judge, windows
 
 __all__ = ["read_catalogue", "read_latest"]
 
-_THREADS = 8
+_THREADS = 16
 # A sentinel has some hundred bytes. Before files_metadata.json there was, wal-g wrote the names of all files into it.
 _MOST_JSON = 8 << 20
 _MOST_HISTORIES = 256

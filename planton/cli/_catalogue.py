@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from planton.catalogue import times
@@ -204,7 +204,8 @@ def _window_rows(window: RecoveryWindow) -> list[tuple[str, ...]]:
     """Gives what can be restored, without a line between two base backups where nothing is missing, and the holes."""
     whole: list[list[Span]] = []
     for span in window.spans:
-        if whole and span.start <= whole[-1][-1].end:
+        # Between two base backups there is nearly always less than a second, which is no hole worth a line.
+        if whole and span.start - whole[-1][-1].end < timedelta(seconds=1):
             whole[-1].append(span)
         else:
             whole.append([span])
@@ -350,13 +351,21 @@ def window_data(window: RecoveryWindow) -> dict[str, Any]:
         "before": _time(window.last),
         "exact": window.is_exact,
         "spans": [
-            {"after": _time(one.start), "before": _time(one.end), "exact": one.is_exact, "backup": one.backup}
+            {
+                "after": _time(one.start),
+                "includesAfter": one.includes_start,
+                "before": _time(one.end),
+                "includesBefore": one.includes_end,
+                "exact": one.is_exact,
+                "backup": one.backup,
+            }
             for one in window.spans
         ],
         "holes": [{"from": _time(one.start), "to": _time(one.end), "reason": one.reason} for one in window.holes],
         "latest": {
             "backup": window.latest or None,
             "until": _time(window.latest_end),
+            "exact": window.latest_is_exact,
             "problem": window.problem or None,
         },
     }

@@ -110,7 +110,7 @@ def birth_of(database: Mapping[str, Any]) -> Expected | None:
         system_identifier=_number(told.system_identifier),
         timeline=_number(told.timeline),
         backup=told.backup,
-        version=str(getattr(told, "version", "")),
+        version=told.version,
     )
 
 

@@ -180,18 +180,33 @@ def _clone(
         "CLONE_WALG_S3_PREFIX": access.prefix,
         # The operator's switch would be read in its place.
         _SWITCH: "true",
-        **({"CLONE_TARGET_TIME": target} if target else {}),
+        **({"CLONE_TARGET_TIME": time_of(target)} if target else {}),
     }
     return Beginning(
         entries={**{name: literal(name, value) for name, value in told.items()}, **reading.entries},
         volumes=reading.volumes,
         secrets=reading.secrets,
-        annotations={RESTORED_FROM_ANNOTATION: Birth(access.prefix, target).to_json()},
+        annotations={RESTORED_FROM_ANNOTATION: Birth(access.prefix, target, version=access.version).to_json()},
         access=access,
         errors=tuple(errors),
         warnings=tuple(warnings),
         place=place,
     )
+
+
+def time_of(target: str) -> str:
+    """Writes a target time as PostgreSQL reads it.
+
+    It refuses a `Z` in the place of the zone (recovery_target_time; tried with 15.18, 17.10 and 18.6), but only after
+    the whole base backup has been fetched; Spilo passes the time on as it is.
+
+    Args:
+        target: The time, in RFC 3339; empty for none.
+
+    Returns:
+        The same time with its zone in digits.
+    """
+    return f"{target[:-1]}+00:00" if target[-1:] in ("Z", "z") else target
 
 
 def _standby(
@@ -240,6 +255,7 @@ def _standby(
         volumes=reading.volumes,
         secrets=reading.secrets,
         standby={"s3_wal_path": access.prefix},
+        annotations={RESTORED_FROM_ANNOTATION: Birth(access.prefix, version=access.version).to_json()},
         access=access,
         errors=tuple(errors),
         warnings=tuple(warnings),
@@ -342,7 +358,7 @@ def _differing(
         asked = message.spec.clone.source.database.name
         if was("CLONE_SCOPE") not in (asked, cluster_name(asked)):
             told.append(f"from {was('CLONE_SCOPE') or 'another database'}, not from {asked}")
-    if target != was("CLONE_TARGET_TIME"):
+    if time_of(target) != time_of(was("CLONE_TARGET_TIME")):
         told.append(f"{_until(was('CLONE_TARGET_TIME'))}, not {_until(target)}")
     if not told:
         return []

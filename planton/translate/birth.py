@@ -24,6 +24,7 @@ class Birth:
         system_identifier: System identifier of PostgreSQL in that archive; empty when nobody has looked.
         timeline: Timeline of its source, in decimal; empty likewise.
         backup: Name of the base backup that was to be used; empty likewise.
+        version: Major version of PostgreSQL in that archive; empty when it is not known.
     """
 
     prefix: str
@@ -31,6 +32,7 @@ class Birth:
     system_identifier: str = ""
     timeline: str = ""
     backup: str = ""
+    version: str = ""
 
     def to_json(self) -> str:
         """Writes what is known.

@@ -72,7 +72,7 @@ def clone(scope: str, prefix: str, target: str = "") -> dict[str, Any]:
         "CLONE_USE_WALG_RESTORE": "true",
         "CLONE_WALG_S3_PREFIX": prefix,
     }
-    return {**told, "CLONE_TARGET_TIME": target} if target else told
+    return {**told, "CLONE_TARGET_TIME": target.replace("Z", "+00:00")} if target else told
 
 
 def standby(prefix: str) -> dict[str, Any]:

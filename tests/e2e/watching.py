@@ -203,15 +203,17 @@ class State:
             # Pods would get its keys together with the archive of until now.
             yield Wrong(OPERATOR, f"the operator is told of {self.configured!r} before what belongs to it")
         # Whoever starts now reads the one, those that run have read others; the next one gets pods with their restart.
-        names = {self.configured, self.announced, *self.running, *self._starting} - {""}
+        announced, told = self.announced, self.generation_told
+        names = {self.configured, announced, *self.running, *self._starting} - {""}
         for space in sorted({OPERATOR, *(namespace for namespace, _ in self.kinds["postgresql"])}):
             for name in sorted(names):
-                is_former = name != self.announced
-                needed = self._told.get(name, 0) if is_former else self.generation_told
+                is_former = name != announced
+                needed = self._told.get(name, 0) if is_former else told
                 yield from self._wrong_copy((space, name), needed, rules)
-                if is_former and needed <= self.generation((space, name)) < self.generation_told:
-                    text = f"pods are told generation {self.generation_told}, and can get the former Secret, {name}"
-                    yield Wrong(space, text, BETWEEN)
+                if is_former and needed <= self.generation((space, name)) < told:
+                    yield Wrong(
+                        space, f"pods are told generation {told}, and can get the former Secret, {name}", BETWEEN
+                    )
 
     def _wrong_copy(self, place: Place, generation: int, rules: Rules) -> Iterator[Wrong]:
         space, name = place

@@ -43,7 +43,7 @@ _CONFIGURATION = {
 class Wait(Protocol):
     """Call a function until it returns something true, and return that."""
 
-    def __call__(self, probe: Callable[[], Any], *, seconds: float = 20.0) -> Any:
+    def __call__(self, probe: Callable[[], Any], *, seconds: float = 60.0) -> Any:
         """Fail after the given seconds; errors of the API server count as not yet."""
 
 
@@ -64,7 +64,7 @@ def api(sandbox: Sandbox) -> Api:
 def wait() -> Wait:
     """Return the function that waits."""
 
-    def until(probe: Callable[[], Any], *, seconds: float = 20.0) -> Any:
+    def until(probe: Callable[[], Any], *, seconds: float = 60.0) -> Any:
         deadline = time.monotonic() + seconds
         last: Any = None
         while time.monotonic() < deadline:

@@ -184,7 +184,7 @@ def test_run_ends_on_a_signal(number: signal.Signals, temp: Path, wait: Wait) ->
         traces = Traces(kubeconfig.parent)
         process.send_signal(number)
         try:
-            _, err = process.communicate(timeout=20)
+            _, err = process.communicate(timeout=60)
         except subprocess.TimeoutExpired:
             process.kill()
             raise

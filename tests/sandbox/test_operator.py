@@ -73,7 +73,7 @@ def test_runs_under_its_account_and_is_refused_what_its_role_lacks(
 def test_changed_template_restarts_it(installation: Installation, sandbox: Sandbox, wait: Wait) -> None:
     """An annotation of the template is enough, and a label of its own is not; while it starts, nothing is available."""
     before = sandbox.operator_log().count("starting the operator")
-    # Changes are looked at in their order: whatever the label did would be seen before the restart is over.
+    # Looked at ten times a second: were it seen together with the template, it would show nothing, and break nothing.
     installation.patch({"metadata": {"labels": {"changed": str(time.monotonic_ns())}}})
     time.sleep(0.2)
     installation.patch({"spec": {"template": {"metadata": {"annotations": {"changed": str(time.monotonic())}}}}})

@@ -88,14 +88,19 @@ def test_latest_of_a_database_of_the_set() -> None:
     assert "additionalVolumes" not in resource(made)["spec"]
     assert secrets_of(made) == {STORAGE}
     (note,) = resource(made)["metadata"]["annotations"].items()
-    assert note == ("planton.ai/restored-from", '{"prefix":"s3://postgres-backups/backups/db-orders/16"}')
+    assert note == (
+        "planton.ai/restored-from",
+        '{"prefix":"s3://postgres-backups/backups/db-orders/16","version":"16"}',
+    )
 
 
 def test_at_a_time() -> None:
     text = operator() + ORDERS + beginning("clone", by_name(), target=f'"{TARGET}"')
-    assert env(text) == {**FROM_OPERATOR, "CLONE_TARGET_TIME": TARGET}
+    # PostgreSQL refuses a Z in recovery_target_time.
+    assert env(text) == {**FROM_OPERATOR, "CLONE_TARGET_TIME": TARGET.replace("Z", "+00:00")}
+    assert env(text.replace(TARGET, "2026-11-22T10:14:35+02:00"))["CLONE_TARGET_TIME"] == "2026-11-22T10:14:35+02:00"
     note = resource(rendered(text))["metadata"]["annotations"]["planton.ai/restored-from"]
-    assert Birth.from_json(note) == Birth("s3://postgres-backups/backups/db-orders/16", TARGET)
+    assert Birth.from_json(note) == Birth("s3://postgres-backups/backups/db-orders/16", TARGET, version="16")
 
 
 def test_what_the_operator_says_of_clones_does_not_count() -> None:

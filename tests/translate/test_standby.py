@@ -70,7 +70,11 @@ def test_of_a_database_of_the_set() -> None:
     assert env_of(resource(made)) == FROM_OPERATOR
     assert resource(made)["spec"]["standby"] == {"s3_wal_path": PREFIX}
     assert resource(made)["spec"]["postgresql"]["version"] == "16"
-    assert "annotations" not in resource(made)["metadata"]
+    (note,) = resource(made)["metadata"]["annotations"].items()
+    assert note == (
+        "planton.ai/restored-from",
+        '{"prefix":"s3://postgres-backups/backups/db-orders/16","version":"16"}',
+    )
     assert secrets_of(made) == {STORAGE}
 
 
