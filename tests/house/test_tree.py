@@ -29,7 +29,8 @@ def test_every_dependency_has_its_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     reasons = (ROOT / "docs" / "dependencies.md").read_text().lower()
     groups = project["dependency-groups"]
-    for requirement in [*project["project"]["dependencies"], *groups["dev"], *groups["bounds"]]:
+    optional = [one for extra in project["project"]["optional-dependencies"].values() for one in extra]
+    for requirement in [*project["project"]["dependencies"], *optional, *groups["dev"], *groups["bounds"]]:
         name = re.split(r"[<>=]", requirement)[0].lower()
         assert name in reasons or name.startswith("types-"), name
 
