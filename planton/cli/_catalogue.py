@@ -47,10 +47,7 @@ def show_list(catalogue: Catalogue, where: str, now: datetime, console: Console)
         OutputError: It could not be written.
     """
     _head(catalogue, where, console)
-    for lineage in catalogue.lineages:
-        console.out("")
-        if len(catalogue.lineages) > 1:
-            console.out(console.paint(printable(_title(lineage)), "bold"))
+    for lineage in _titled(catalogue, console):
         rows = [_row(one, lineage, now) for one in reversed(lineage.backups)]
         styles = [("red",) if one.problem else () for one in reversed(lineage.backups)]
         if rows:
@@ -75,10 +72,7 @@ def show_window(catalogue: Catalogue, where: str, console: Console) -> None:
         OutputError: It could not be written.
     """
     _head(catalogue, where, console)
-    for lineage in catalogue.lineages:
-        console.out("")
-        if len(catalogue.lineages) > 1:
-            console.out(console.paint(printable(_title(lineage)), "bold"))
+    for lineage in _titled(catalogue, console):
         rows = _window_rows(lineage.window)
         if rows:
             styles = [("green",) if row[0] == "restorable" else ("red",) for row in rows]
@@ -104,9 +98,7 @@ def show_one(catalogue: Catalogue, name: str, where: str, console: Console) -> N
     """
     if not name:
         _head(catalogue, where, console)
-        for lineage in catalogue.lineages:
-            console.out("")
-            console.out(console.paint(printable(_title(lineage)), "bold"))
+        for lineage in _titled(catalogue, console, always=True):
             _show_timelines(lineage, console)
         console.out("")
         console.out(_summary(catalogue))
@@ -174,6 +166,15 @@ def window_text(window: RecoveryWindow) -> str:
     if window.holes:
         text += f", with {counted(len(window.holes), 'hole')}"
     return text
+
+
+def _titled(catalogue: Catalogue, console: Console, *, always: bool = False) -> Iterator[Lineage]:
+    """Gives the lineages one after the other, each under its title where there are several."""
+    for lineage in catalogue.lineages:
+        console.out("")
+        if always or len(catalogue.lineages) > 1:
+            console.out(console.paint(printable(_title(lineage)), "bold"))
+        yield lineage
 
 
 def _title(lineage: Lineage) -> str:
