@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import resource
 import statistics
 import subprocess
@@ -112,7 +113,7 @@ def measure(what: str, endpoint: str, region: str, keys: tuple[str, str]) -> dic
         certificates=Credentials({}),
     )
     bucket = open_bucket(access)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _peak()
     begun = time.perf_counter()
     if what == "floor":
         found = sum(len(page) for page in bucket.pages())
@@ -123,9 +124,17 @@ def measure(what: str, endpoint: str, region: str, keys: tuple[str, str]) -> dic
         found = catalogue.segments
         assert not catalogue.lineages[0].window.holes
     seconds = time.perf_counter() - begun
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    # Linux counts KiB, macOS bytes.
-    return {"seconds": seconds, "mebibytes": grown / (2**20 if sys.platform == "darwin" else 2**10), "found": found}
+    return {"seconds": seconds, "mebibytes": _peak() - before, "found": found}
+
+
+def _peak() -> float:
+    """The most memory that this process has had, in MiB."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Not that of getrusage, which on Linux begins with what the parent had.
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) / 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def _in_a_process(what: str, store: Store) -> dict[str, float]:
@@ -155,8 +164,12 @@ def _lines(path: Path) -> int:
 
 def _version() -> str:
     module = Path(build.__file__).parent / "modules" / "versitygw" / "go.mod"
-    words = module.read_text().split() if module.exists() else []
-    return next((words[place + 1] for place, one in enumerate(words) if one.endswith("/versitygw")), "")
+    (found,) = re.findall(
+        r"^require github.com/versity/versitygw v(\S+)|^\s+github.com/versity/versitygw v(\S+)",
+        module.read_text(),
+        re.MULTILINE,
+    )
+    return "".join(found)
 
 
 @contextmanager
@@ -207,7 +220,7 @@ def main() -> None:
         return
     from importlib.metadata import version
 
-    print(f"{arguments.segments:,} WAL segments, {arguments.backups} base backups, {arguments.times} runs each; ")
+    print(f"{arguments.segments:,} WAL segments, {arguments.backups} base backups, {arguments.times} runs each")
     print(
         f"{os.cpu_count()} CPUs, {platform.system()}, Python {platform.python_version()}, obstore {version('obstore')}"
     )

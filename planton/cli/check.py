@@ -89,8 +89,9 @@ def _check(arguments: argparse.Namespace, console: Console) -> tuple[tuple[Check
         from planton.cluster.check_targets import targets_in_manifests
         from planton.cluster.checks import check_targets
 
-        targets = targets_in_manifests(None, None, manifests, arguments.names)
-        return check_targets(targets, write=True, progress=lambda text: console.transient(f"trying {text}")), None
+        targets, without = targets_in_manifests(None, None, manifests, arguments.names)
+        found = check_targets(targets, write=True, progress=lambda text: console.transient(f"trying {text}"))
+        return (*found, *without), None
     cluster = open_cluster(arguments)
     console.transient(f"asking {cluster.identity.server}")
     checked = cluster.check(

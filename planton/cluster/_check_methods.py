@@ -11,7 +11,7 @@ from planton.cluster._server import Server
 from planton.cluster.changes import ProgressEvent
 from planton.cluster.check_inside import check_inside
 from planton.cluster.check_targets import targets_in_cluster, targets_in_manifests
-from planton.cluster.checks import Checked, Target, check_targets
+from planton.cluster.checks import Checked, check_targets
 from planton.cluster.inventory import read_inventory
 from planton.manifest import prepare
 from planton.translate.archive_sources import wanted_sources
@@ -62,10 +62,8 @@ class CheckMethods:
             chosen=operator_namespace,
             sources=wanted_sources(messages),
         )
-        unknown: list[Checked] = []
-        targets: list[Target]
         if messages:
-            targets = targets_in_manifests(server, inventory, messages, names)
+            targets, unknown = targets_in_manifests(server, inventory, messages, names)
         else:
             targets, unknown = targets_in_cluster(server, inventory, names)
         report = locked(progress)

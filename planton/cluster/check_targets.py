@@ -28,7 +28,7 @@ _WITHOUT = live_source(None).lacking
 
 def targets_in_manifests(
     server: Server | None, inventory: Inventory | None, messages: Manifests, names: Collection[str]
-) -> list[Target]:
+) -> tuple[list[Target], list[Checked]]:
     """Finds the archives of a set.
 
     Args:
@@ -38,7 +38,8 @@ def targets_in_manifests(
         names: Names (metadata.name) of the databases that are meant; empty for all, and for their operator.
 
     Returns:
-        One for each database with backups; and one for the operator, where none of these uses its store.
+        One for each database with backups, and one for the operator, where none of these uses its store; and the
+        databases without backups.
 
     Raises:
         ManifestError: The manifests refer to what is not there, or hold no such database, or several.
@@ -51,10 +52,22 @@ def targets_in_manifests(
     chosen = wanted or [one for one in messages if isinstance(one, PostgresKubernetes)]
     found = [target_of(one, platform, existing, inventory) for one in chosen]
     targets = [one for one in found if one is not None]
+    without = [_without(one, platform) for one, target in zip(chosen, found, strict=True) if target is None]
     operator = next((one for one in messages if isinstance(one, PostgresOperatorKubernetes)), None)
     if not names and operator is not None:
         targets += of_platform(platform, f"{operator.kind}/{operator.metadata.name}", targets)
-    return targets
+    return targets, without
+
+
+def _without(message: PostgresKubernetes, platform: BackupPlatform | None) -> Checked:
+    subject = f"{message.kind}/{message.metadata.name}"
+    text = "it has no archive: its backups are off"
+    if platform is None:
+        text = (
+            "it has no archive as far as is known here: no operator with backup_config is among these manifests. Give "
+            "its manifest too, or ask the cluster"
+        )
+    return Checked("settings", subject, (subject,), (Finding("archive", "not tried", text),))
 
 
 def target_of(
@@ -165,7 +178,7 @@ def targets_in_cluster(
             for what the operator gives.
 
     Returns:
-        One for each database with backups; and those of which nobody can tell where they archive.
+        One for each database with backups; and those without, or of which nobody can tell where they archive.
 
     Raises:
         RefusedError: There is no such database, or there are several.
@@ -180,8 +193,10 @@ def targets_in_cluster(
         if source.access is not None:
             use_configmaps = inventory.existing.kubernetes_use_configmaps == "true"
             targets.append(Target(key.subject, source.access, key, is_there=True, use_configmaps=use_configmaps))
-        elif source.lacking != _WITHOUT:
-            finding = Finding("settings", "warning", f"it {source.lacking}")
+        else:
+            is_off = source.lacking == _WITHOUT
+            text = "it has no archive: its backups are off" if is_off else f"it {source.lacking}"
+            finding = Finding("archive", "not tried" if is_off else "warning", text)
             unknown.append(Checked("settings", key.subject, (key.subject,), (finding,)))
     if not names:
         subject = f"operator in {inventory.operator_namespace}"

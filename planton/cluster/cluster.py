@@ -35,6 +35,7 @@ from planton.cluster.inventory import read_inventory
 from planton.cluster.last_backup import LastBackup
 from planton.cluster.ownership import check_set_id
 from planton.cluster.planning import effects_in, plan_set
+from planton.cluster.preflight import preflight
 from planton.cluster.references import resolve
 from planton.cluster.refresh import Refresh
 from planton.cluster.status import with_outputs
@@ -160,13 +161,20 @@ class Cluster(ArchiveMethods, CheckMethods, StatusMethods):
         values = resolve(server, messages, inventory.existing)
         rendering = render(messages, inventory.platform, replace(inventory.existing, values=values))
         admission.check_credentials(messages, rendering.platform)
+        platform, existing = facts_in_force(messages, inventory, replace(inventory.existing, values=values))
+        facts = Facts(messages, platform, existing, inventory)
+
+        def report(text: str) -> None:
+            progress(ProgressEvent("check", 0, 0, text))
+
+        restores = preflight(server, facts, options, report)
         plan = plan_set(
             self._connection,
-            rendering,
+            restores.written_into(rendering),
             inventory,
             options,
             progress=progress,
-            warnings=(*rendering.warnings, *admission.operator_warnings(messages, inventory)),
+            warnings=(*rendering.warnings, *restores.warnings, *admission.operator_warnings(messages, inventory)),
             target_clusters=admission.target_clusters(messages),
             refresh=Refresh(
                 self._connection,
@@ -180,11 +188,7 @@ class Cluster(ArchiveMethods, CheckMethods, StatusMethods):
             ),
             messages=messages,
         )
-        platform, existing = facts_in_force(messages, inventory, replace(inventory.existing, values=values))
-        facts = Facts(messages, platform, existing, inventory)
-        return with_store_checks(
-            plan, server, facts, options, lambda text: progress(ProgressEvent("check", 0, 0, text))
-        )
+        return with_store_checks(restores.told(plan), server, facts, options, report)
 
     def apply(
         self,

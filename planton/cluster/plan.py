@@ -225,8 +225,9 @@ class _Planner:
                 _Outcome(_step(record.desired, change_of(record.key, "skipped", reason=_NO_PERMISSION), record.key))
             ]
         if outcome.step is not None:
-            # What is left is written down before; what is taken, once the databases are there.
-            stage, rank = (Stage.SECRETS, 0) if record.is_needed else (Stage.DATABASES, 9)
+            # What is left is written down before, and with which key what is taken is encrypted: so after the Secrets.
+            # What is taken alone comes once the databases are there.
+            stage, rank = (Stage.SECRETS, 9) if record.is_needed else (Stage.DATABASES, 9)
             outcome.step = replace(outcome.step, stage=stage, rank=rank)
         return [outcome]
 

@@ -142,9 +142,17 @@ def with_left(data: Mapping[str, str], left: Iterable[LeftArchive]) -> dict[str,
         left: What was left.
 
     Returns:
-        The data with them, sorted; what is there for the same archive and database is replaced.
+        The data with them, sorted; what is there for the same archive and database is replaced, but for the time of
+        leaving where nothing else has changed.
     """
-    fresh = {one.key: _written(one) for one in left}
+    there = {one.key: one for one in read_record(data)}
+    # An apply that was broken off leaves an archive again: it left it when it was first about to.
+    known = {
+        one.key: before
+        for one in left
+        if one.why in (MOVED, STOPPED) and (before := there.get(one.key)) and replace(before, left_at=one.left_at) == one
+    }
+    fresh = {one.key: _written(known.get(one.key, one)) for one in left}
     return dict(sorted({**data, **fresh}.items()))
 
 

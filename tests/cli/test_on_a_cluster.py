@@ -68,20 +68,27 @@ class Command:
         )
         os.close(other)
         seen, sent, end = b"", False, time.monotonic() + 60
-        while time.monotonic() < end:
-            if not select.select([terminal], [], [], 0.5)[0]:
-                continue
+        try:
+            while time.monotonic() < end:
+                if not select.select([terminal], [], [], 0.5)[0]:
+                    continue
+                try:
+                    chunk = os.read(terminal, 65536)
+                except OSError:
+                    # How Linux says that the other end of a terminal is closed.
+                    break
+                seen += chunk
+                if not sent and mark in seen:
+                    process.send_signal(number)
+                    sent = True
+        finally:
+            os.close(terminal)
             try:
-                chunk = os.read(terminal, 65536)
-            except OSError:
-                # How Linux says that the other end of a terminal is closed.
-                break
-            seen += chunk
-            if not sent and mark in seen:
-                process.send_signal(number)
-                sent = True
-        os.close(terminal)
-        code = process.wait(30)
+                code = process.wait(30)
+            finally:
+                if process.poll() is None:
+                    process.kill()
+                    process.wait()
         assert sent, seen.decode()
         self.printed.append(seen.decode())
         return code, seen.decode()

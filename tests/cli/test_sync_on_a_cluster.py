@@ -82,13 +82,13 @@ def test_watching_until_a_signal(vault: Vault, number: signal.Signals) -> None:
             assert b"Watching" in process.stderr.readline()
             time.sleep(2)
             vault.foreign_database(space)
-            text, end = b"", time.monotonic() + 10
+            text, end = b"", time.monotonic() + 60
             while f"created Secret/{space}/{STORAGE}".encode() not in text:
                 assert time.monotonic() < end, text
                 if select.select([process.stdout], [], [], 0.5)[0]:
                     text += os.read(process.stdout.fileno(), 4096)
             process.send_signal(number)
-            rest, notices = process.communicate(timeout=10)
+            rest, notices = process.communicate(timeout=60)
         finally:
             if process.poll() is None:
                 process.kill()

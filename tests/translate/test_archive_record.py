@@ -45,6 +45,20 @@ def test_what_is_written_is_read_again() -> None:
     assert left() not in read_record(again)
 
 
+def test_an_apply_that_is_broken_off_leaves_an_archive_once() -> None:
+    first, again = (
+        replace(left(MOVED), left_at="2026-11-22T08:00:00Z"),
+        replace(left(MOVED), left_at="2026-11-22T09:00:00Z"),
+    )
+    data = with_left({}, [first])
+    assert with_left(data, [again]) == data
+    # A deletion is what it is, whenever it is; and what has changed is written anew.
+    for one in (replace(again, why=DELETED), replace(again, encryption="libsodium/hex")):
+        assert read_record(with_left(data, [one])) == (one,)
+    deleted = with_left({}, [replace(first, why=DELETED)])
+    assert read_record(with_left(deleted, [replace(again, why=DELETED)])) == (replace(again, why=DELETED),)
+
+
 def test_long_names_still_make_keys() -> None:
     long = LeftArchive("", "s3://b/x", "n" * 63, "d" * 253, "17", DELETED)
     (key,) = with_left({}, [long])
