@@ -29,6 +29,8 @@ class Writer:
         left: Bytes at its beginning that belong to a record of the segment before.
         magic: Magic number of its pages.
         timeline: Timeline of its pages; may be changed between records.
+        size: Size of the segment in bytes.
+        identifier: System identifier.
     """
 
     base: int = 5 * SEGMENT
@@ -37,6 +39,8 @@ class Writer:
     timeline: int = 1
     content: bytearray = field(default_factory=bytearray)
     previous: int = 0
+    size: int = SEGMENT
+    identifier: int = IDENTIFIER
 
     def __post_init__(self) -> None:
         self.previous = self.base - 100
@@ -72,22 +76,28 @@ class Writer:
 
     def segment(self) -> bytes:
         """The segment, with zeroes where nothing was written."""
-        return bytes(self.content[:SEGMENT].ljust(SEGMENT, b"\0"))
+        return bytes(self.content[: self.size].ljust(self.size, b"\0"))
 
     def next(self) -> Writer:
         """The segment that comes after a full one: what was too much for this one is in it."""
-        other = Writer(self.base + SEGMENT, magic=self.magic, timeline=self.timeline)
-        other.content = self.content[SEGMENT:]
+        other = Writer(
+            self.base + self.size,
+            magic=self.magic,
+            timeline=self.timeline,
+            size=self.size,
+            identifier=self.identifier,
+        )
+        other.content = self.content[self.size :]
         other.previous = self.previous
         return other
 
     def _page(self, left: int) -> None:
         at = len(self.content)
-        is_first = at % SEGMENT == 0
+        is_first = at % self.size == 0
         flags = (2 if is_first else 0) | (1 if left else 0)
         self.content += struct.pack("<HHIQI4x", self.magic, flags, self.timeline, self.base + at, left)
         if is_first:
-            self.content += struct.pack("<QII", IDENTIFIER, SEGMENT, PAGE)
+            self.content += struct.pack("<QII", self.identifier, self.size, PAGE)
 
     def _write(self, data: bytes) -> None:
         done = 0
