@@ -39,6 +39,18 @@ def looks_like_credential(name: str) -> bool:
     return bool(_CREDENTIAL.search(name)) and not _REFERENCE.search(name)
 
 
+def has_user(url: str) -> bool:
+    """Tells whether an address may have a user, and so a password, in it.
+
+    Args:
+        url: URL, or what stands in the place of one. A password with a slash in it makes it none.
+
+    Returns:
+        True where it has an `@` anywhere.
+    """
+    return "@" in url
+
+
 def is_showable(name: str) -> bool:
     """Says whether a name out of a manifest may stand in a message.
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+import tests.offline.sitecustomize as offline
 from sandbox.object_store import ObjectStore
 
 # CI tries the same examples each time, so that what fails there fails for its change; by hand new ones are found.
@@ -22,6 +23,12 @@ if os.environ.get("CI"):
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# Commands that tests start are kept away from the internet, too.
+_OFFLINE = os.path.dirname(os.path.abspath(offline.__file__))
+if _OFFLINE not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_OFFLINE, os.environ.get("PYTHONPATH")]))
 
 
 # An S3 server each for a session that asks for it: tests make buckets of their own in it. One without TLS, one with TLS

@@ -120,6 +120,14 @@ def address_of(access: ArchiveAccess) -> StoreAddress:
                 problem="unreachable",
                 remedy="Correct the endpoint of the store.",
             )
+        if urlsplit(endpoint).path.strip("/"):
+            # wal-g puts it before the bucket (aws-sdk-go v1.55): with R2, whose console shows the address so, into it.
+            raise StoreError(
+                "the endpoint has a path behind its host",
+                subject=subject,
+                problem="unreachable",
+                remedy="Write the endpoint without the bucket: https://host:port.",
+            )
         scheme, host, region = endpoint.partition("://")[0].lower(), host_given, region or "us-east-1"
     elif not region:
         # wal-g would ask for it, but Spilo makes one up where nothing is said.

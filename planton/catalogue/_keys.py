@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
+from planton.catalogue._address import StoreAddress
 from planton.errors import StoreError
+from planton.translate.archive import store_name
 from planton.translate.archive_access import ArchiveAccess
 from planton.translate.secret_values import Credentials
 
@@ -30,13 +34,13 @@ _CONTAINER = {
 }
 
 
-def keys_of(access: ArchiveAccess, environment: Mapping[str, str], *, subject: str) -> Credentials:
+def keys_of(access: ArchiveAccess, environment: Mapping[str, str], address: StoreAddress) -> Credentials:
     """Finds the keys for an archive.
 
     Args:
         access: How the archive is reached.
         environment: Variables of this process.
-        subject: What is reached, for people.
+        address: Where the archive is.
 
     Returns:
         Settings of the library.
@@ -44,6 +48,7 @@ def keys_of(access: ArchiveAccess, environment: Mapping[str, str], *, subject: s
     Raises:
         StoreError: There are none.
     """
+    subject = address.subject
     values = {name: _value(access, name) for name in KEYS}
     # wal-g takes them where both are there: v3.0.5, pkg/storages/s3/session.go (configureSession).
     if all(values.values()):
@@ -71,14 +76,30 @@ def keys_of(access: ArchiveAccess, environment: Mapping[str, str], *, subject: s
             problem="credentials",
             remedy="A key id and its secret go together: give both.",
         )
-    return _of_process(environment, subject)
+    return _of_process(environment, address)
 
 
-def _of_process(environment: Mapping[str, str], subject: str) -> Credentials:
-    """Gives keys of this process, in the order of the AWS SDKs; never the identity of the machine."""
+def _of_process(environment: Mapping[str, str], address: StoreAddress) -> Credentials:
+    """Gives keys of this process, in the order of the AWS SDKs; never the identity of the machine.
+
+    Where the archive is says whoever may write a custom resource. He must not have the credentials of whoever looks at
+    his database: a session token goes with every request, and the token of a web identity through the same proxy.
+    """
+    subject, is_here = address.subject, _is_loopback(address.host)
+    if not is_here and (address.scheme != "https" or store_name(address.url, address.bucket)):
+        raise StoreError(
+            "its pods have no keys for it, and the AWS_* credentials of this process are sent to Amazon S3 only, by "
+            "https",
+            subject=subject,
+            problem="credentials",
+            remedy="Give the keys of this store in the manifest.",
+        )
     static, web, container = (_settings(environment, table) for table in (_STATIC, _WEB_IDENTITY, _CONTAINER))
     if "access_key_id" in static and "secret_access_key" in static:
         return Credentials(static)
+    if address.authority and not is_here:
+        # The token would go by the same way, and whoever has that authority's key could read it there.
+        web = container = {}
     if "web_identity_token_file" in web and "role_arn" in web:
         return Credentials(web)
     if "container_credentials_relative_uri" in container or "container_credentials_full_uri" in container:
@@ -90,6 +111,14 @@ def _of_process(environment: Mapping[str, str], subject: str) -> Credentials:
         remedy="Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN) here to keys of your own that may "
         "read the bucket, such as `eval $(aws configure export-credentials --format env)` does.",
     )
+
+
+def _is_loopback(host: str) -> bool:
+    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def _settings(environment: Mapping[str, str], table: Mapping[str, tuple[str, ...]]) -> dict[str, str]:

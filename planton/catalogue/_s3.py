@@ -340,6 +340,16 @@ class S3Bucket:
         return self._call("make a client of the store", make)
 
 
+def process_environment() -> Mapping[str, str]:
+    """Gives the variables of this process, whole also while another thread hides some of them from the library.
+
+    Returns:
+        A copy.
+    """
+    with _building:
+        return dict(os.environ)
+
+
 def _just_before(name: str) -> str:
     """Gives a text that sorts before a name, and after nearly all that does; empty when there is no simple one."""
     head, last = name[:-1], ord(name[-1]) - 1

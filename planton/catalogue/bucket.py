@@ -144,8 +144,8 @@ def open_bucket(
 ) -> WritableBucket:
     """Opens the bucket of an archive, told what wal-g is told in the pods and nothing else. Sends nothing.
 
-    Where the pods have an identity of their cloud in the place of keys, the AWS_* credentials of this process are used.
-    Nothing else of this process has a say: no proxy, no authority, no region.
+    Where the pods have an identity of their cloud in the place of keys, the AWS_* credentials of this process are used,
+    for Amazon S3 alone. Nothing else of this process has a say: no proxy, no authority, no region.
 
     Args:
         access: How the archive is reached.
@@ -158,12 +158,10 @@ def open_bucket(
     Raises:
         StoreError: There are no keys, or with these variables wal-g does not get to a store either.
     """
-    import os
-
     from planton.catalogue._address import address_of
     from planton.catalogue._keys import keys_of
-    from planton.catalogue._s3 import S3Bucket
+    from planton.catalogue._s3 import S3Bucket, process_environment
 
     address = address_of(access)
-    keys = keys_of(access, os.environ if environment is None else environment, subject=address.subject)
+    keys = keys_of(access, process_environment() if environment is None else environment, address)
     return S3Bucket(address, keys, timeout=timeout)

@@ -7,7 +7,9 @@ the whole object. So headers are read only where there is a reason to doubt:
 
 - backups name more than one system identifier, or
 - a timeline has segments that are more than an hour older than those before them, or than all of earlier timelines, or
-- a backup's first segment came to the store more than an hour after the backup was finished: it was written over.
+- a backup's first segment came to the store more than an hour after the backup was finished: it was written over, or
+- the last segment of all is another cluster's than the backups'. It is read for its commits anyway, and what a database
+  that was created anew within the hour has not written over yet lies there.
 
 Then the first and the last segment of each chunk are read; when they differ, the place between is found by halving. No
 more than a bounded number of headers is read in all. What remains open, and everything without a reader, is told apart
@@ -141,7 +143,18 @@ class _Attribution:
             came = self._listing.times.get(place)
             if came is not None and came - max(backup.finish_time, backup.modified) > _LATE:
                 return True
-        return False
+        return self._ends_with_anothers()
+
+    def _ends_with_anothers(self) -> bool:
+        """Looks whose the last segment of the newest timeline is."""
+        if self._reader is None or not self._eras or not self._listing.chunks:
+            return False
+        last = self._listing.chunks[-1]
+        name = segment_name(last.timeline, last.last, self._size)
+        # The reader remembers both answers: so the segment is fetched once, now and for the window.
+        self._reader.last_commit(name)
+        header = self._header(name)
+        return header is not None and header.system_identifier != self._eras[0][1]
 
     def _tell(self, chunk: Chunk) -> Iterator[Chunk]:
         first, last = self._owner(chunk, chunk.first), self._owner(chunk, chunk.last)

@@ -327,7 +327,7 @@ class _Trial:
         self.left_behind = tuple(sorted(self._there))
         if not self.left_behind:
             return
-        said = f"{', '.join(self.left_behind)} may still be there, below the archive's prefix: delete it by hand"
+        said = f"{', '.join(self.left_behind)} may still be there, below {self._bucket.subject}: delete it by hand"
         for number, one in enumerate(self.findings):
             if one.outcome == "failed":
                 self.findings[number] = replace(one, remedy=f"{one.remedy} {said}.".strip())

@@ -14,6 +14,7 @@ VERBS = {
     "check": "try out whether the stores do what backups need",
     "status": "show what the operator reports, and how to reach databases",
     "backups": "look into a database's archive, or back it up now",
+    "restore": "make a new database from the archive of another one",
     "env": "show the backup environment of a database's pods",
     "sync-credentials": "bring the credentials to every namespace with a database",
     "delete": "delete databases, each by name",

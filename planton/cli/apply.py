@@ -22,6 +22,10 @@ Plans, then writes what changes and nothing else, in an order in which the opera
 that is not there yet. Waits until the operator is rolled out; with --wait also until every database runs.
 Whatever stops it, running the same command again goes on from there; a second run changes nothing.
 
+Stores that are about to be used in another way (a new database, another archive, other keys) are tried out just
+before, by writing and deleting a few bytes: what a store refuses ends the apply before anything is written to the
+cluster, and one that is not reached from here is said. --skip-check leaves that out.
+
 Fields that another field manager owns are not touched: that is an error that names both, and nothing is
 written, unless --force-conflicts is given.
 
@@ -67,6 +71,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     cluster = open_cluster(arguments)
     # Only now, so that bad manifests are told without importing the client.
     from planton.cli._planning import carried_out, show_result, shown_plan
+    from planton.cli._problems import show_warnings
 
     plan = shown_plan(cluster, manifests, arguments, console)
     result = carried_out(
@@ -75,5 +80,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         arguments,
         console,
     )
+    # What only shows when something is written into a store.
+    show_warnings([one for one in result.warnings if one not in plan.warnings], console)
     show_result(result, plan, arguments, console, word="Done" if result.changed else "Nothing to do", complete=True)
     return DONE

@@ -12,6 +12,7 @@ _HELP = """
 Compares manifests with a cluster and shows what an apply would do: objects created, configured (with each
 field that changes), deleted, skipped (with the reason), and what follows from it, such as pods that restart.
 Nothing is written; the server is asked to try what is new or differs (a dry run). Credentials are masked.
+Stores that an apply would begin to use are tried out by reading; --skip-check leaves that out.
 
 Exit codes: 0 nothing to do, 2 there are changes, 1 it could not be planned: bad manifests, a conflict with
 another field manager, a refusal, or no answer from the cluster.

@@ -206,7 +206,7 @@ def affected(steps: Sequence[Step], facts: Facts) -> tuple[list[Target], frozens
         if target is None or target.key is None:
             continue
         key = target.key
-        if key not in live or _moves(target, live[key], facts):
+        if key not in live or _moves(target, live[key], facts) or _is_promoted(changed.get(key)):
             new.add(key)
         elif not _is_reached_otherwise(key, live[key], changed):
             continue
@@ -232,6 +232,12 @@ def _moves(target: Target, database: KubernetesObject, facts: Facts) -> bool:
         version=version_of(database),
     )
     return before != target.access.identity
+
+
+def _is_promoted(step: Step | None) -> bool:
+    """Whether a standby becomes a primary: until now it has archived nothing, and somebody else may have."""
+    before, after = (((one or {}).get("spec") or {}) for one in (step and step.live, step and step.desired))
+    return bool(before.get("standby")) and not after.get("standby")
 
 
 def _is_reached_otherwise(key: Key, database: KubernetesObject, changed: Mapping[Key, Step]) -> bool:

@@ -14,6 +14,7 @@ from planton.cluster.archive_record import left_by_deletion
 from planton.cluster.archives import Archives, read_archives, told_configmap
 from planton.cluster.inventory import Inventory
 from planton.cluster.left_access import inherited_facts, read_access, read_left_archives
+from planton.cluster.mask import Scrubber, scrubber_for
 from planton.cluster.operators import LiveOperator, read_settings
 from planton.errors import StoreError
 
@@ -128,6 +129,21 @@ class ArchiveReader:
             raise StoreError("nobody knows how it is reached", subject=subject, problem="refused")
         latest = read_latest(open_bucket(access))
         return (latest.backup, latest.backup_modified) if latest.backup and latest.backup_modified else None
+
+    def scrubber(self, key: Key) -> Scrubber:
+        """Gives what knows the credentials with which the archive of a database is reached and read.
+
+        Args:
+            key: Identity of its custom resource.
+
+        Returns:
+            The scrubber; it knows nothing where nobody knows how the archive is reached.
+
+        Raises:
+            ClusterError: The API server refused.
+        """
+        access = self._access_of(key)
+        return scrubber_for([{"kind": "Secret", "data": access.contents.data()}] if access is not None else [])
 
     def _access_of(self, key: Key) -> ArchiveAccess | None:
         with self._lock:

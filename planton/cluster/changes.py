@@ -221,8 +221,8 @@ class ProgressEvent:
     """Where long work has got to.
 
     Attributes:
-        phase: What is being done: read, plan, namespaces, rbac, secrets, configuration, operator, wait, databases,
-            prune, delete.
+        phase: What is being done: read, check, plan, namespaces, rbac, secrets, configuration, operator, wait,
+            databases, prune, delete.
         done: Steps done in this phase.
         total: Steps in this phase; 0 when not known.
         subject: `Kind/namespace/name`, or what is waited for.

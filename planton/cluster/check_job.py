@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from planton.catalogue.probe import CHECK_FOLDER, Finding
@@ -140,7 +141,7 @@ def check_from_cluster(
             server.delete(job, uid=uid)
         except ApiError as error:
             progress(ProgressEvent(_PHASE, 0, 0, f"{job.subject} stays for {_KEPT // 60} minutes: {error.text}"))
-    return findings_in(ended[-1], server)
+    return findings_in(ended[-1], server, object_key=f"{CHECK_FOLDER}{word}")
 
 
 def check_job(template: Mapping[str, Any], job: Key, word: str, *, seconds: int) -> KubernetesObject:
@@ -280,12 +281,13 @@ def _cannot_run(server: Server, job: Key, text: str) -> ClusterError:
     )
 
 
-def findings_in(message: str, server: Server) -> tuple[Finding, ...]:
+def findings_in(message: str, server: Server, *, object_key: str) -> tuple[Finding, ...]:
     """Reads what the script says.
 
     Args:
         message: The container's termination message.
         server: Whose scrubber knows the credentials.
+        object_key: Key of the object that it writes, below the archive's prefix.
 
     Returns:
         One finding for each check, those that it did not come to as `not tried`.
@@ -308,4 +310,8 @@ def findings_in(message: str, server: Server) -> tuple[Finding, ...]:
             findings.append(Finding(check, "failed", text or "wal-g says nothing of the reason", remedy))
         else:
             findings.append(Finding(check, "not tried", "what comes before it failed"))
+    # wal-g may have written also what it got no answer to.
+    if "writable" in said and (one := findings[-1]).outcome != "ok":
+        left = f"{object_key} may still be there, below the archive's prefix: delete it by hand."
+        findings[-1] = replace(one, remedy=f"{one.remedy} {left}".strip())
     return tuple(findings)

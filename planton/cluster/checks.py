@@ -134,7 +134,8 @@ def check_targets(
 
     def look(target: Target) -> Checked:
         progress(str(target.access.identity))
-        return Checked("archive", str(target.access.identity), (target.subject,), (check_owner(target, server),))
+        finding = _from_here(check_owner(target, server), target.access)
+        return Checked("archive", str(target.access.identity), (target.subject,), (finding,))
 
     return (*checked, *at_once(look, wanted))
 

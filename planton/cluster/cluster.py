@@ -11,6 +11,7 @@ from planton.cluster._archive_methods import ArchiveMethods, Progress, locked
 from planton.cluster._check_methods import CheckMethods
 from planton.cluster._connection import ApiError, ClusterIdentity, Connection
 from planton.cluster._kubeconfig import open_connection, open_in_cluster
+from planton.cluster._restore_methods import RestoreMethods
 from planton.cluster._server import Server
 from planton.cluster._status_methods import StatusMethods
 from planton.cluster._steps import Decisions
@@ -76,7 +77,7 @@ def connect(
     return Cluster(open_connection(kubeconfig, context))
 
 
-class Cluster(ArchiveMethods, CheckMethods, StatusMethods):
+class Cluster(ArchiveMethods, CheckMethods, RestoreMethods, StatusMethods):
     """One cluster. Made by connect; safe for several threads."""
 
     def __init__(self, connection: Connection) -> None:

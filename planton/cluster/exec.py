@@ -16,6 +16,7 @@ from typing import Any
 from planton.cluster._connection import NO_CONNECTION, ApiError
 from planton.cluster._resources import POD, Key
 from planton.cluster._server import Server
+from planton.cluster.mask import Scrubber
 
 # The WebSocket of the client has no timeout of its own for being opened.
 _OPEN_SECONDS = 30.0
@@ -57,7 +58,7 @@ def run_in_pod(
         ApiError: The server refused it, or could not be reached.
     """
     client = _open(server, namespace, pod, command, container)
-    lines = _Lines(server.scrubber.text)
+    lines = _Lines(server.scrubber)
     try:
         last = clock()
         while True:
@@ -90,26 +91,29 @@ def run_in_pod(
 class _Lines:
     """Makes lines of pieces, for each stream apart."""
 
-    def __init__(self, scrub: Callable[[str], str]) -> None:
-        self._scrub = scrub
+    def __init__(self, scrubber: Scrubber) -> None:
+        self._scrubber = scrubber
         self._open: dict[int, str] = {}
 
     def add(self, channel: int, text: str) -> Iterator[str]:
         """Gives the lines that a piece completes."""
         *whole, rest = (self._open.get(channel, "") + text).split("\n")
         # A program that writes no line end must not fill the memory.
-        while len(rest) > _LONGEST_LINE:
+        # What a credential may have begun in stays with what comes next: of two halves none is known.
+        if len(rest) > _LONGEST_LINE + self._scrubber.longest:
+            rest = self._scrubber.text(rest)
+        while len(rest) > _LONGEST_LINE + self._scrubber.longest:
             whole.append(rest[:_LONGEST_LINE])
             rest = rest[_LONGEST_LINE:]
         self._open[channel] = rest
         for line in whole:
-            yield self._scrub(line.rstrip("\r"))
+            yield self._scrubber.text(line.rstrip("\r"))
 
     def rest(self) -> Iterator[str]:
         """Gives what has no line end."""
         for text in self._open.values():
             if text:
-                yield self._scrub(text)
+                yield self._scrubber.text(text)
 
 
 def _open(server: Server, namespace: str, pod: str, command: Sequence[str], container: str) -> Any:

@@ -82,4 +82,6 @@ class LastBackup:
         def tell(event: ProgressEvent) -> None:
             self._progress(replace(event, subject=f"last backup of {key.namespace}/{key.name}: {event.subject}"))
 
-        return make_backup(self._server, planned, newest=newest, timeout=self._timeout, progress=tell).name
+        # What the script and wal-g say goes into progress and errors.
+        server = self._server.during("backup", self._reader.scrubber(key))
+        return make_backup(server, planned, newest=newest, timeout=self._timeout, progress=tell).name

@@ -131,12 +131,15 @@ def _forms(value: str) -> Iterable[str]:
 class Scrubber:
     """Takes known credentials out of texts. Prints how many it knows and never which.
 
+    Attributes:
+        longest: Characters of the longest form of a credential; 0 when none is known.
+
     Example:
         >>> Scrubber(["hunter22"]).text('Invalid value: "hunter22"')
         'Invalid value: "<hidden>"'
     """
 
-    __slots__ = ("_pattern", "_size")
+    __slots__ = ("_pattern", "_size", "longest")
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         """Makes the scrubber.
@@ -146,6 +149,7 @@ class Scrubber:
         """
         forms = {form for value in values if len(value) >= _MIN_LENGTH for form in _forms(value)}
         self._size = len(forms)
+        self.longest = max(map(len, forms), default=0)
         # Longest first, so that a credential that begins like another one goes whole.
         ordered = sorted(forms, key=lambda form: (-len(form), form))
         self._pattern = re.compile("|".join(re.escape(form) for form in ordered)) if ordered else None

@@ -36,7 +36,8 @@ class ArchiveAccess:
         scope: Name of its custom resource, such as `db-orders`.
         version: Major version of PostgreSQL; empty when it is not known.
         prefix: `s3://<bucket>/<path>` with every variable filled in.
-        environment: Literal variables by wal-g's names, out of READING_VARIABLES; none of them is a credential.
+        environment: Literal variables by wal-g's names, out of READING_VARIABLES; none of them is a credential, but in
+            others' custom resources a proxy's address may have a password in it, so that they are not printed.
         references: Variables out of READING_VARIABLES -> `Secret/key` in the database's namespace.
         contents: Variable -> its value, of those in `references`; what was not looked up stays a reference.
         certificates: `ca.crt` -> certificate of the store's private authority; empty when the system's are trusted.
@@ -48,7 +49,7 @@ class ArchiveAccess:
     scope: str
     version: str
     prefix: str
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     references: Mapping[str, str] = field(default_factory=dict)
     contents: Credentials = field(default_factory=lambda: Credentials({}))
     certificates: Credentials = field(default_factory=lambda: Credentials({}))

@@ -410,7 +410,7 @@ def _identity(message: PostgresKubernetes, backup: DatabaseBackup, existing: Exi
 def _lacking(lacking: Iterable[str], kind: str) -> list[Problem]:
     return [
         Problem(
-            f"has an archive that cannot be read from here: {what} of it is not known. Say where it is by archive in "
+            f"has an archive that cannot be read from here: {what} is not known. Say where it is by archive in "
             "the place of database, with credentials",
             f"spec.{kind}.source",
         )

@@ -6,10 +6,10 @@ belongs, or takes from elsewhere than a Secret, is named as missing and not writ
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from planton.sensitive import has_user
 from planton.translate.archive import resolve, store_name
 from planton.translate.archive_access import READING_VARIABLES, ArchiveAccess
 from planton.translate.archive_record import UNKNOWN, LeftArchive
@@ -23,7 +23,6 @@ CREDENTIAL_VARIABLES = frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", 
 """Those of READING_VARIABLES whose values are never written down."""
 BESIDE_KEYS = READING_VARIABLES - CREDENTIAL_VARIABLES
 """Those that are no credentials, also where they stand in a Secret beside the keys."""
-_USER_IN_URL = re.compile(r"(?:[^/]*//)?[^/]*@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ def reading_facts(
         if value is None and one.secret:
             if name not in empty:
                 references[name] = one.secret
-        elif value is None or (value and (name in CREDENTIAL_VARIABLES or _USER_IN_URL.match(value))):
+        elif value is None or (value and (name in CREDENTIAL_VARIABLES or has_user(value))):
             missing.append(name)
         elif value and name != CERTIFICATE_VARIABLE:  # A path in pods that are gone.
             environment[name] = value

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from planton.sensitive import has_user
 from planton.translate.archive_access import ArchiveAccess
 from planton.translate.backup import CERTIFICATE
 from planton.translate.contract import KubernetesObject
@@ -97,13 +98,20 @@ def source_reading(access: ArchiveAccess, kind: str, name: str, platform: Backup
         What they are given.
     """
     prefix = f"{kind.upper()}_"
-    entries = {
-        prefix + variable: literal(prefix + variable, value)
-        for variable, value in access.environment.items()
-        if value and variable != CERTIFICATE_VARIABLE
-    }
+    entries: dict[str, KubernetesObject] = {}
     own: set[str] = set()
     lacking: list[str] = []
+
+    def add_literal(variable: str, value: str) -> None:
+        if has_user(value):
+            # Others may have a proxy's password there; in a custom resource everybody reads it.
+            lacking.append(f"{variable} of it, without the user that stands in it,")
+        elif value:
+            entries[prefix + variable] = literal(prefix + variable, value)
+
+    for variable, value in access.environment.items():
+        if variable != CERTIFICATE_VARIABLE:
+            add_literal(variable, value)
     # Names alone: what breaks shows the local variables of its frames.
     known, elsewhere = frozenset(access.contents.reveal()), frozenset(access.contents.unresolved)
     path = access.environment.get(CERTIFICATE_VARIABLE, "")
@@ -116,13 +124,13 @@ def source_reading(access: ArchiveAccess, kind: str, name: str, platform: Backup
         elif variable not in _KEYS | ENCRYPTION_KEYS:
             # What stands beside a key in its Secret, such as the form of the key, is no credential.
             if variable not in known:
-                lacking.append(variable)
-            elif value := access.contents.reveal()[variable]:
-                entries[prefix + variable] = literal(prefix + variable, value)
+                lacking.append(f"{variable} of it")
+            else:
+                add_literal(variable, access.contents.reveal()[variable])
         elif variable in known | elsewhere:
             own.add(variable)
         else:
-            lacking.append(variable)
+            lacking.append(f"{variable} of it")
     secrets: dict[str, Credentials] = {}
     if own:
         method = "pgp" if "WALG_PGP_KEY" in own else "libsodium" if "WALG_LIBSODIUM_KEY" in own else ""
@@ -131,7 +139,7 @@ def source_reading(access: ArchiveAccess, kind: str, name: str, platform: Backup
         entries.update({prefix + one: _reference(prefix + one, secret, one) for one in own})
     volumes: list[KubernetesObject] = []
     if path and not access.certificates:
-        lacking.append(f"the file of {CERTIFICATE_VARIABLE}")
+        lacking.append(f"the file of {CERTIFICATE_VARIABLE} of it")
     elif path:
         files, mount = source_files_secret(name, kind), f"/etc/planton/{kind}-ca"
         secrets[files] = access.certificates

@@ -166,7 +166,7 @@ def test_two_timelines(place: Place) -> None:
 
 @only_plain
 def test_two_clusters_in_one_prefix(place: Place) -> None:
-    """The first one wrote segments 1 to 20 from 08:01 on, the second one began anew at 10:01 and wrote 1 to 8 over them.
+    """The first one wrote segments 1 to 20 from 08:01 on, the second one from 10:01 on 1 to 8 over them.
 
     Of the first one's backups the one in segment 2 has lost its WAL, the one in segment 12 has it still.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -193,7 +194,10 @@ def test_what_people_see_of_an_address() -> None:
 def test_keys_are_read_as_far_as_walg_gets_them() -> None:
     """Spilo's folder passes on the first line, without blanks at its end: a newline at the end of a Secret is none."""
     reached = access("http://127.0.0.1:1", keys=(f"{KEY_ID}\n", f"{SECRET} \nmore"))
-    assert dict(keys_of(reached, {}, subject="x").reveal()) == {"access_key_id": KEY_ID, "secret_access_key": SECRET}
+    assert dict(keys_of(reached, {}, address_of(reached)).reveal()) == {
+        "access_key_id": KEY_ID,
+        "secret_access_key": SECRET,
+    }
 
 
 def test_identities_of_this_process_in_their_order() -> None:
@@ -206,10 +210,10 @@ def test_identities_of_this_process_in_their_order() -> None:
         ({**web, **container}, ("role_arn", "web_identity_token_file")),
         (container, ("container_credentials_relative_uri",)),
     ):
-        assert keys_of(reached, environment, subject="x").keys() == expected
+        assert keys_of(reached, environment, address_of(reached)).keys() == expected
     for environment in ({}, {"AWS_ACCESS_KEY_ID": KEY_ID}, {"AWS_ROLE_ARN": "arn"}):
         with pytest.raises(StoreError, match="identity of their cloud"):
-            keys_of(reached, environment, subject="x")
+            keys_of(reached, environment, address_of(reached))
 
 
 def test_the_certificate_is_read_from_the_access() -> None:
@@ -220,3 +224,67 @@ def test_the_certificate_is_read_from_the_access() -> None:
 def test_the_library_is_imported_only_when_a_bucket_is_opened() -> None:
     code = "import sys, planton.catalogue.probe; sys.exit('obstore' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+STATIC = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_SESSION_TOKEN": "token"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "are_lent"),
+    [
+        ({}, True),
+        ({"AWS_ENDPOINT": "https://s3.eu-central-1.amazonaws.com"}, True),
+        ({"AWS_ENDPOINT": "https://vpce-1.s3.eu-central-1.vpce.amazonaws.com"}, True),
+        ({"AWS_ENDPOINT": "http://127.0.0.1:9000"}, True),
+        ({"AWS_ENDPOINT": "https://store.example"}, False),
+        ({"AWS_ENDPOINT": "http://s3.eu-central-1.amazonaws.com"}, False),
+        ({"AWS_ENDPOINT": "https://s3.amazonaws.com.store.example"}, False),
+        ({"AWS_ENDPOINT": "https://s3.amazonaws.com@store.example"}, False),
+        ({"WALE_S3_ENDPOINT": "https+path://store.example"}, False),
+        # It becomes a part of the host's name.
+        ({"AWS_REGION": "store.example/"}, False),
+        ({"AWS_REGION": "x@store.example:443/"}, False),
+    ],
+)
+def test_credentials_of_this_process_go_to_amazon_alone(variables: dict[str, str], are_lent: bool) -> None:
+    """Whoever may write a custom resource says where its archive is, and must not be sent a session token by that."""
+    reached = access("", keys=None, variables=variables)
+    if are_lent:
+        assert keys_of(reached, STATIC, address_of(reached)).reveal()["session_token"] == "token"
+    else:
+        with pytest.raises(StoreError, match="sent to Amazon S3 only") as caught:
+            open_bucket(reached, environment=STATIC)
+        assert caught.value.problem == "credentials"
+
+
+def test_no_token_is_changed_into_keys_by_the_authority_of_an_archive() -> None:
+    """With a proxy of its own such an archive would read the token of a web identity on its way."""
+    reached = access("", keys=None, authority="-----BEGIN CERTIFICATE-----")
+    web = {"AWS_WEB_IDENTITY_TOKEN_FILE": "/token", "AWS_ROLE_ARN": "arn"}
+    with pytest.raises(StoreError, match="identity of their cloud"):
+        keys_of(reached, web, address_of(reached))
+    assert keys_of(reached, STATIC, address_of(reached))
+    assert keys_of(reached, web, address_of(access(""))).keys() == ("role_arn", "web_identity_token_file")
+
+
+def test_an_endpoint_with_a_path_is_refused() -> None:
+    """wal-g puts the path before the bucket: what were read here would be another, empty archive."""
+    for endpoint in ("https://account.r2.cloudflarestorage.com/bucket", "https://store.example/a/"):
+        with pytest.raises(StoreError, match="has a path behind its host"):
+            address_of(access(endpoint))
+    assert address_of(access("https://store.example/")).host == "store.example"
+
+
+def test_variables_of_this_process_are_whole_while_a_client_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several threads open buckets at once, and each hides the variables of this process for a moment."""
+    for name, value in STATIC.items():
+        monkeypatch.setenv(name, value)
+    reached = access("", keys=None)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            opened = list(threads.map(lambda _: open_bucket(reached), range(200)))
+    finally:
+        sys.setswitchinterval(before)
+    assert len(opened) == 200

@@ -296,7 +296,8 @@ def test_keys_that_are_not_there() -> None:
             replace(right, contents=Credentials({"AWS_ACCESS_KEY_ID": KEY_ID}), references={}),
             "AWS_SECRET_ACCESS_KEY is missing or empty",
         ),
-        (replace(right, contents=Credentials({}), references={}), "identity of their cloud"),
+        (replace(right, contents=Credentials({}), references={}), "sent to Amazon S3 only"),
+        (replace(access(""), contents=Credentials({}), references={}), "identity of their cloud"),
     ):
         error = failure_of(lambda reached=reached: open_bucket(reached, environment={"AWS_ACCESS_KEY_ID": KEY_ID}))  # type: ignore[misc]
         assert error.problem == "credentials"

@@ -17,6 +17,7 @@ from planton.cluster import (
     PlanOptions,
     ProgressEvent,
 )
+from planton.cluster.checks import Checked
 from planton.cluster.remaining import Remaining
 from planton.cluster.status import ResourceStatus
 from planton.errors import Problem
@@ -57,6 +58,7 @@ class FakeCluster:
         error: What apply and delete raise after the progress events.
         events: Progress events of apply and delete.
         statuses: What status answers.
+        checked: What check answers.
         platform: What facts answers.
         existing: Likewise.
         live: What live_environment answers.
@@ -68,6 +70,7 @@ class FakeCluster:
     error: BaseException | None = None
     events: tuple[Event, ...] = ()
     statuses: list[ResourceStatus] = field(default_factory=list)
+    checked: tuple[Checked, ...] = ()
     platform: BackupPlatform | None = None
     existing: Existing = field(default_factory=Existing)
     live: list[dict[str, Any]] | None = None
@@ -119,6 +122,26 @@ class FakeCluster:
     ) -> list[ResourceStatus]:
         self.asked["status"] = {"operator_namespace": operator_namespace, "archives": archives}
         return self.statuses
+
+    def check(
+        self,
+        manifests: Iterable[Resource],
+        *,
+        names: list[str],
+        operator_namespace: str | None,
+        from_cluster: bool,
+        timeout: float,
+        progress: Callable[[ProgressEvent], None],
+    ) -> tuple[Checked, ...]:
+        self.asked["check"] = {
+            "manifests": [one.metadata.name for one in manifests],
+            "names": names,
+            "operator_namespace": operator_namespace,
+            "from_cluster": from_cluster,
+            "timeout": timeout,
+        }
+        progress(ProgressEvent("check", 0, 0, "s3://backups"))
+        return self.checked
 
     def facts(self, operator_namespace: str | None, manifests: object = ()) -> tuple[BackupPlatform | None, Existing]:
         self.asked["facts"] = {"operator_namespace": operator_namespace}

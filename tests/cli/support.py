@@ -61,7 +61,7 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     Returns:
         The environment, without a cluster.
     """
-    path = os.pathsep.join([str(ROOT), str(ROOT / "gen")])
+    path = os.pathsep.join([str(ROOT), str(ROOT / "gen"), str(ROOT / "tests" / "offline")])
     kept = {
         name: value for name, value in os.environ.items() if name not in ("KUBECONFIG", "NO_COLOR", "PLANTON_DEBUG")
     }

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import yaml
 
 import planton
 from planton.cli import main
+from planton.cluster.backup_age import ArchiveStatus
 from planton.cluster.status import EventStatus, PodStatus, ResourceStatus
 from planton.translate.outputs import fill_outputs
 from tests.cli.fake import FakeCluster
@@ -82,3 +85,62 @@ def test_for_programs(capsys: pytest.CaptureFixture[str], answered: FakeCluster,
     assert data[0]["spec"]["backup_config"]["r2_config"]["secret_access_key"] == "<hidden>"
     assert ACCESS_KEY not in out
     assert SECRET_KEY not in out
+
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+FRESH = ArchiveStatus(
+    "s3://backups/db-orders/17",
+    "base_000000010000000000000003",
+    NOW - timedelta(hours=26),
+    "000000010000000000000007",
+    NOW - timedelta(minutes=7),
+    NOW,
+)
+
+
+@pytest.mark.parametrize(
+    ("archive", "code", "words"),
+    [
+        (FRESH, 0, ["1 d 2 h", "7 min", "s3://backups/db-orders/17"]),
+        (replace(FRESH, note="idle: all is archived"), 0, ["(idle: all is archived)"]),
+        (replace(FRESH, stale=("the last WAL segment came 3 h ago",)), 3,
+         ["TOO OLD: the last WAL segment came 3 h ago", "Backups of 1 database are too old, or cannot be seen."]),
+        (ArchiveStatus("s3://b/x", unknown="the keys are refused", problem="credentials"), 3,
+         ["not known: the keys are refused", "cannot be seen"]),
+        (ArchiveStatus("s3://b/x", unknown="no such name: minio", problem="unreachable", is_inside=True), 0,
+         ["not known: no such name: minio", "planton check --from-cluster"]),
+        (None, 0, []),
+    ],
+)  # fmt: skip
+def test_backups(
+    capsys: pytest.CaptureFixture[str],
+    answered: FakeCluster,
+    manifests: str,
+    archive: ArchiveStatus | None,
+    code: int,
+    words: list[str],
+) -> None:
+    answered.statuses[1] = replace(answered.statuses[1], archive=archive)
+    assert main(["status", "-f", manifests, "--no-archive"]) == code
+    assert answered.asked["status"]["archives"] is False
+    out = capsys.readouterr().out
+    for word in words:
+        assert word in out
+    assert ("LAST BACKUP" in out) is (archive is not None)
+    assert main(["status", "-f", manifests, "-o", "json"]) == code
+    observed = json.loads(capsys.readouterr().out)[1]["status"]["observed"]
+    assert ("archive" in observed) is (archive is not None)
+    if archive is FRESH:
+        assert observed["archive"] == {
+            "archive": "s3://backups/db-orders/17",
+            "alarming": False,
+            "stale": [],
+            "unknown": None,
+            "note": None,
+            "backup": "base_000000010000000000000003",
+            "backupTime": "2026-11-21T10:00:00Z",
+            "backupAgeSeconds": 93600,
+            "segment": "000000010000000000000007",
+            "segmentTime": "2026-11-22T11:53:00Z",
+            "segmentAgeSeconds": 420,
+        }

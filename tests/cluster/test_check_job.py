@@ -118,7 +118,8 @@ class Container:
         subprocess.run(command, env=environment, check=False, timeout=60)
         text = report.read_text()
         assert len(text.encode()) < 4096
-        return {one.check: (one.outcome, one.text) for one in findings_in(text, SERVER)}
+        found = findings_in(text, SERVER, object_key="planton-check/1")
+        return {one.check: (one.outcome, one.text) for one in found}
 
     @property
     def left(self) -> list[str]:
@@ -177,7 +178,23 @@ def test_a_long_answer_fits(container: Container) -> None:
 
 @pytest.mark.parametrize("text", ["", "nonsense", "readable\tperhaps\t", "\t\t\n" * 9])
 def test_a_message_of_another_form_proves_nothing(text: str) -> None:
-    assert {one.outcome for one in findings_in(text, SERVER)} == {"not tried"}
+    assert {one.outcome for one in findings_in(text, SERVER, object_key="planton-check/1")} == {"not tried"}
+
+
+@pytest.mark.parametrize(
+    ("said", "is_left"),
+    [
+        ("settings\tok\t\nreadable\tfailed\tx\n", False),
+        # wal-g may have written what it got no answer to.
+        ("readable\tok\t\nwritable\tfailed\tx\n", True),
+        ("readable\tok\t\nwritable\tok\t\nread back\tok\t\n", True),
+        ("writable\tok\t\nread back\tok\t\ndeletable in a batch\tfailed\tx\n", True),
+        ("writable\tok\t\nread back\tfailed\tx\ndeletable in a batch\tok\t\n", False),
+    ],
+)
+def test_what_may_be_left_in_the_archive_is_named(said: str, is_left: bool) -> None:
+    remedies = " ".join(one.remedy for one in findings_in(said, SERVER, object_key="planton-check/1"))
+    assert ("planton-check/1 may still be there" in remedies) is is_left
 
 
 def waiting(reason: str) -> Object:

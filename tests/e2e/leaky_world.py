@@ -43,7 +43,9 @@ class World:
         self.folder = folder
         for name in ("inputs", "temporary", "work", "watcher"):
             (folder / name).mkdir()
-        (folder / "watcher" / "sitecustomize.py").write_text(WATCHER)
+        # Of several modules of this name Python imports one.
+        offline = (Path(__file__).resolve().parents[1] / "offline" / "sitecustomize.py").read_text()
+        (folder / "watcher" / "sitecustomize.py").write_text(f"{offline}\n\n{WATCHER}")
         self.set = LeakySet(folder / "inputs", self.api)
         self.seen: dict[str, str] = {}
         self.objects: list[dict[str, Any]] = []

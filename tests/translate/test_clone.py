@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -384,3 +385,25 @@ def test_a_database_that_nobody_knows_in_a_cluster() -> None:
     facts = Existing(from_cluster=True, sources={("", "gone"): FoundSource(None, lacking)})
     (problem,) = problems(operator() + beginning("clone", by_name("gone")), facts)
     assert problem.message == f'("gone") {lacking}'
+
+
+@pytest.mark.parametrize("where", ["literal", "Secret"])
+@pytest.mark.parametrize("kind", ["clone", "standby"])
+def test_a_proxys_password_of_somebody_else_is_not_written_into_a_custom_resource(where: str, kind: str) -> None:
+    proxy = "http://user:sentinel/9@proxy.example.com:3128"
+    facts = live("theirs")
+    (source,) = facts.sources.values()
+    access = source.access
+    assert access is not None
+    if where == "literal":
+        access = replace(access, environment={**access.environment, "https_proxy": proxy})
+    else:
+        references = {**access.references, "https_proxy": "theirs/proxy"}
+        contents = Credentials({**access.contents.reveal(), "https_proxy": proxy})
+        access = replace(access, references=references, contents=contents)
+    facts = Existing(from_cluster=True, sources={("", "theirs"): FoundSource(access)})
+    assert "sentinel" not in repr(facts.sources)
+    (problem,) = problems(operator() + beginning(kind, by_name("theirs")), facts)
+    assert problem.path == f"spec.{kind}.source"
+    assert "https_proxy of it, without the user that stands in it, is not known" in problem.message
+    assert "sentinel" not in problem.message

@@ -157,7 +157,7 @@ def test_nothing_that_may_be_a_credential_is_written_down() -> None:
     sentinel = "SENTINEL0123456789"
     said = {name: Said(sentinel) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "WALG_PGP_KEY")}
     said["https_proxy"] = Said(f"http://me:{sentinel}@proxy:3128")
-    said["http_proxy"] = Said(f"me:{sentinel}@proxy:3128")
+    said["http_proxy"] = Said(f"me:with/{sentinel}@proxy:3128")
     said["AWS_ENDPOINT"] = Said(f"https://{sentinel}@store")
     said["WALG_LIBSODIUM_KEY"] = Said(None)  # From a ConfigMap, say.
     said["AWS_REGION"] = Said("auto")
