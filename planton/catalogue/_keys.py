@@ -34,7 +34,7 @@ _CONTAINER = {
 }
 
 
-def keys_of(access: ArchiveAccess, environment: Mapping[str, str], address: StoreAddress) -> Credentials:
+def keys_of(access: ArchiveAccess, environment: Credentials, address: StoreAddress) -> Credentials:
     """Finds the keys for an archive.
 
     Args:
@@ -49,10 +49,11 @@ def keys_of(access: ArchiveAccess, environment: Mapping[str, str], address: Stor
         StoreError: There are none.
     """
     subject = address.subject
-    values = {name: _value(access, name) for name in KEYS}
+    # Names alone: what breaks shows the local variables of its frames.
+    known = {name for name in KEYS if _value(access, name)}
     # wal-g takes them where both are there: v3.0.5, pkg/storages/s3/session.go (configureSession).
-    if all(values.values()):
-        return Credentials({"access_key_id": values[KEYS[0]], "secret_access_key": values[KEYS[1]]})
+    if len(known) == len(KEYS):
+        return Credentials({name.removeprefix("AWS_").lower(): _value(access, name) for name in KEYS})
     for name in KEYS:
         if (reference := access.contents.unresolved.get(name)) is not None:
             raise StoreError(
@@ -61,15 +62,15 @@ def keys_of(access: ArchiveAccess, environment: Mapping[str, str], address: Stor
                 problem="credentials",
                 remedy="Make that readable here, then run the same command again.",
             )
-        if name in access.references and not values[name]:
+        if name in access.references and name not in known:
             raise StoreError(
                 f"{name} is not known here: the pods have it from key {_key(access.references[name])}",
                 subject=subject,
                 problem="credentials",
                 remedy="Let this user read that Secret, or give the keys in the manifest.",
             )
-    if any(values.values()):
-        lacking = next(name for name in KEYS if not values[name])
+    if known:
+        lacking = next(name for name in KEYS if name not in known)
         raise StoreError(
             f"{lacking} is missing or empty",
             subject=subject,
@@ -79,7 +80,7 @@ def keys_of(access: ArchiveAccess, environment: Mapping[str, str], address: Stor
     return _of_process(environment, address)
 
 
-def _of_process(environment: Mapping[str, str], address: StoreAddress) -> Credentials:
+def _of_process(environment: Credentials, address: StoreAddress) -> Credentials:
     """Gives keys of this process, in the order of the AWS SDKs; never the identity of the machine.
 
     Where the archive is says whoever may write a custom resource. He must not have the credentials of whoever looks at
@@ -95,15 +96,15 @@ def _of_process(environment: Mapping[str, str], address: StoreAddress) -> Creden
             remedy="Give the keys of this store in the manifest.",
         )
     static, web, container = (_settings(environment, table) for table in (_STATIC, _WEB_IDENTITY, _CONTAINER))
-    if "access_key_id" in static and "secret_access_key" in static:
-        return Credentials(static)
+    if {"access_key_id", "secret_access_key"} <= {*static.keys()}:
+        return static
     if address.authority and not is_here:
         # The token would go by the same way, and whoever has that authority's key could read it there.
-        web = container = {}
-    if "web_identity_token_file" in web and "role_arn" in web:
-        return Credentials(web)
-    if "container_credentials_relative_uri" in container or "container_credentials_full_uri" in container:
-        return Credentials(container)
+        web = container = Credentials({})
+    if {"web_identity_token_file", "role_arn"} <= {*web.keys()}:
+        return web
+    if {"container_credentials_relative_uri", "container_credentials_full_uri"} & {*container.keys()}:
+        return container
     raise StoreError(
         "the database's pods have an identity of their cloud in the place of keys, and outside of them nobody has it",
         subject=subject,
@@ -121,12 +122,10 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _settings(environment: Mapping[str, str], table: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
-    found = {
-        setting: next((environment[name] for name in names if environment.get(name)), "")
-        for setting, names in table.items()
-    }
-    return {setting: value for setting, value in found.items() if value}
+def _settings(environment: Credentials, table: Mapping[str, tuple[str, ...]]) -> Credentials:
+    given = environment.reveal()
+    found = {setting: next((given[name] for name in names if given.get(name)), "") for setting, names in table.items()}
+    return Credentials({setting: value for setting, value in found.items() if value})
 
 
 def _value(access: ArchiveAccess, name: str) -> str:

@@ -306,17 +306,6 @@ class S3Bucket:
         from obstore.store import S3Store
 
         address = self._address
-        configuration: S3Config = {
-            **cast("S3Config", dict(self._keys.reveal())),
-            "endpoint": address.url,
-            "region": address.region,
-            "virtual_hosted_style_request": not address.path_style,
-            "disable_bulk_delete": not bulk_delete,
-        }
-        if address.encryption:
-            configuration["server_side_encryption"] = address.encryption
-        if address.encryption_key_id:
-            configuration["sse_kms_key_id"] = address.encryption_key_id
         # A retry follows within a fifth of the time; a request that takes all of its own has none.
         options: ClientConfig = {
             "connect_timeout": timedelta(seconds=min(_CONNECT_SECONDS, self._timeout * 0.8)),
@@ -325,29 +314,40 @@ class S3Bucket:
         }
         if address.authority:
             options["root_certificate"] = address.authority
-        if address.proxy:
-            options["proxy_url"] = address.proxy
 
         def make() -> S3Store:
+            # In here: a frame that an error of ours goes through shows its local variables to whoever asks.
+            configuration: S3Config = {
+                **cast("S3Config", dict(self._keys.reveal())),
+                "endpoint": address.url,
+                "region": address.region,
+                "virtual_hosted_style_request": not address.path_style,
+                "disable_bulk_delete": not bulk_delete,
+            }
+            if address.encryption:
+                configuration["server_side_encryption"] = address.encryption
+            if address.encryption_key_id:
+                configuration["sse_kms_key_id"] = address.encryption_key_id
+            reached = {**options, "proxy_url": address.proxy} if address.proxy else options
             with _environment_for_library(own_authority=bool(address.authority)):
                 return S3Store(
                     address.bucket,
                     config=configuration,
-                    client_options=options,
+                    client_options=reached,
                     retry_config={"max_retries": 1, "retry_timeout": timedelta(seconds=self._timeout * 0.2)},
                 )
 
         return self._call("make a client of the store", make)
 
 
-def process_environment() -> Mapping[str, str]:
+def process_environment() -> Credentials:
     """Gives the variables of this process, whole also while another thread hides some of them from the library.
 
     Returns:
-        A copy.
+        A copy, which prints no value.
     """
     with _building:
-        return dict(os.environ)
+        return Credentials(os.environ)
 
 
 def _just_before(name: str) -> str:

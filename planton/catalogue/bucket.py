@@ -7,6 +7,7 @@ from typing import Protocol
 
 from planton.catalogue.model import StoredObject
 from planton.translate.archive_access import ArchiveAccess
+from planton.translate.secret_values import Credentials
 
 TIMEOUT = 30.0
 """Seconds after which a request to a store is given up, where nothing else is said."""
@@ -163,5 +164,5 @@ def open_bucket(
     from planton.catalogue._s3 import S3Bucket, process_environment
 
     address = address_of(access)
-    keys = keys_of(access, process_environment() if environment is None else environment, address)
+    keys = keys_of(access, process_environment() if environment is None else Credentials(environment), address)
     return S3Bucket(address, keys, timeout=timeout)

@@ -102,6 +102,10 @@ def _libsodium(access: ArchiveAccess) -> Callable[[bytes], bytes]:
     pull = bindings.crypto_secretstream_xchacha20poly1305_pull
     final = bindings.crypto_secretstream_xchacha20poly1305_TAG_FINAL
 
+    def begin(state: Any, header: bytes) -> None:
+        # The key in here alone: a frame that an error goes through shows its variables to whoever asks.
+        bindings.crypto_secretstream_xchacha20poly1305_init_pull(state, header, key)
+
     def decrypt(data: bytes) -> bytes:
         if is_compressed(data):
             raise DecodeError("not encrypted", _NOT_ENCRYPTED)
@@ -109,7 +113,7 @@ def _libsodium(access: ArchiveAccess) -> Callable[[bytes], bytes]:
         parts: list[bytes] = []
         tag = 0
         try:
-            bindings.crypto_secretstream_xchacha20poly1305_init_pull(state, data[:header_bytes], key)
+            begin(state, data[:header_bytes])
             for place in range(header_bytes, len(data), chunk_bytes):
                 part, tag = pull(state, data[place : place + chunk_bytes])
                 parts.append(part)

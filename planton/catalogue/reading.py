@@ -115,6 +115,7 @@ class _Reading:
         )
         verdicts = judge(archive, self._wal)
         keys = {one.name: _key(one, belongs) for one in backups}
+        known = {*keys.values(), *(one.owner for one in owners.chunks if one.owner)}
         found = windows(verdicts, keys, archive)
         deleted = next_deleted(backups, keep=retention, at=now, is_blocked=bool(troubles))
         lineages = [
@@ -123,7 +124,7 @@ class _Reading:
                 version=_version([one for one in backups if keys[one.name] == key], owners, key),
                 segment_size=size,
                 backups=(own := tuple(one.backup for one in verdicts if keys[one.backup.name] == key)),
-                timelines=_timelines(owners, histories, key, size, is_only=len(set(keys.values())) < 2),
+                timelines=_timelines(owners, histories, key, size, is_only=len(known) < 2),
                 window=found[key],
                 next_deleted=tuple(name for name in deleted if any(one.name == name for one in own)),
             )

@@ -8,6 +8,10 @@ timeline has ends the replay: without a target the database then opens, and says
 
 Where the newer timeline's segment is missing and the older one went on, PostgreSQL would replay what was left behind.
 Nobody wants that, so here replay ends at the LSN at which that timeline was left.
+
+A segment with another system identifier ends the replay, too (xlogreader.c, XLogReaderValidatePageHeader). Where a
+database was created anew, what the old one has left lies ahead of the new one's last segment: it came before the
+backup, nothing of the new one is behind it, and so nothing is missing.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from planton.catalogue.names import lsn_text, segment_name
-from planton.catalogue.segments import WalIndex
+from planton.catalogue.segments import Chunk, WalIndex
 from planton.catalogue.timelines import Path, Stretch
 
 
@@ -70,7 +74,13 @@ class Reach:
 
 
 def replay(
-    index: WalIndex, path: Path, start: int, size: int, owner: int = 0, partials: Collection[tuple[int, int]] = ()
+    index: WalIndex,
+    path: Path,
+    start: int,
+    size: int,
+    owner: int = 0,
+    partials: Collection[tuple[int, int]] = (),
+    since: datetime | None = None,
 ) -> Reach:
     """Follows the WAL from a segment on.
 
@@ -81,19 +91,27 @@ def replay(
         size: Size of a segment in bytes.
         owner: System identifier of the cluster whose backup it is; 0 when it is not known.
         partials: Timeline and number of `.partial` segments.
+        since: When the store got the backup: WAL of another cluster that came before, and lies where its own ends, is
+            no loss. None when it is not known.
 
     Returns:
         How far it goes.
     """
-    return _Walk(index, path, size, owner, partials).go(start)
+    return _Walk(index, path, size, owner, partials, since).go(start)
 
 
 class _Walk:
     def __init__(
-        self, index: WalIndex, path: Path, size: int, owner: int, partials: Collection[tuple[int, int]]
+        self,
+        index: WalIndex,
+        path: Path,
+        size: int,
+        owner: int,
+        partials: Collection[tuple[int, int]],
+        since: datetime | None,
     ) -> None:
         self._index, self._path, self._size, self._owner = index, path, size, owner
-        self._partials = partials
+        self._partials, self._since = partials, since
         self._timeline = 0
         self._pieces: list[Piece] = []
 
@@ -108,6 +126,8 @@ class _Walk:
             if self._owner and chunk.owner and chunk.owner != self._owner:
                 name = segment_name(stretch.timeline, number, self._size)
                 problem = f"{name} and what follows is WAL of another database cluster ({chunk.owner})"
+                if self._is_left_over(chunk, number):
+                    problem = ""
                 return Reach(tuple(self._pieces), None, problem, (stretch.timeline, number))
             valid = self._last_of(stretch)
             if valid is not None and number > valid:
@@ -119,6 +139,14 @@ class _Walk:
                 # It is the older timeline's copy of the segment in which it was left; the newer one's is missing.
                 return self._end(valid, limit=stretch.end)
             number = last + 1
+
+    def _is_left_over(self, chunk: Chunk, number: int) -> bool:
+        """Tells whether another cluster's WAL was there before, with nothing of this one's behind it."""
+        # By its last segment: of a chunk that was cut in two that alone is its own time.
+        if self._since is None or chunk.last_modified >= self._since:
+            return False
+        own = (one for stretch in self._path.stretches for one in self._index.of(stretch.timeline))
+        return not any(one.owner == self._owner and one.last >= number for one in own)
 
     def _choose(self, number: int) -> tuple[Stretch | None, int]:
         """Finds the timeline whose segment is taken, and the last segment up to which it stays that one."""

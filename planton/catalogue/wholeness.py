@@ -4,8 +4,8 @@ wal-g 3.0.5 and 3.0.8, internal/databases/postgres: a restore takes the tars tha
 that one that is gone is missed by nobody until PostgreSQL misses its files. Two of them it knows by their names
 (tars_to_extract_provider.go): pg_control.tar, without which nothing starts, and backup_label.tar, by which PostgreSQL
 knows where replay begins. Only without both it ends with an error (backup.go, unwrapOld); without backup_label.tar
-PostgreSQL begins at the wrong place and may open with damaged data. Made with the compression method `none`, which 3.0.8
-has and 3.0.5 has not, their names end with a point, and wal-g does not find them (tried with 3.0.8).
+PostgreSQL begins at the wrong place and may open with damaged data. Made with the compression method `none`, which
+3.0.8 has and 3.0.5 has not, their names end with a point, and wal-g does not find them (tried with 3.0.8).
 
 Without files_metadata.json it ends with an error, unless the backup was made without it (GetSentinelAndFilesMetadata).
 The sentinel has the sum of the tars' sizes as it was when wal-g last looked, before the last ones had all been counted

@@ -11,7 +11,7 @@ from planton.cluster.mask import HIDDEN, is_shown_variable
 from planton.translate.archive import resolve
 from planton.translate.beginning import standby_entries
 from planton.translate.environment import Variable, effective
-from planton.translate.generation import DATABASE_GENERATION, GENERATION
+from planton.translate.generation import GENERATIONS
 from planton.translate.store import STORE_VARIABLES
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ State: TypeAlias = Literal["same", "missing", "different", "extra", "not set"]
 # What Spilo and WAL-G read, each also with CLONE_ or STANDBY_ before it: Spilo 4.0-p3 and 4.1-p2,
 # postgres-appliance/scripts/configure_spilo.py.
 _BACKUP_NAME = re.compile(r"(CLONE_|STANDBY_|USE_WAL[EG]_|WAL[EG]?_|AWS_|BACKUP_|AZURE_|GOOGLE_).*")
-_OUR_NAMES = STORE_VARIABLES | {GENERATION, DATABASE_GENERATION}
+_OUR_NAMES = STORE_VARIABLES | {*GENERATIONS}
 
 
 @dataclass(frozen=True, slots=True)

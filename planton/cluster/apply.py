@@ -35,7 +35,7 @@ from planton.cluster.wait import (
 )
 from planton.errors import ClusterError, ConflictError
 from planton.translate.contract import KubernetesObject
-from planton.translate.generation import DATABASE_GENERATION, GENERATION
+from planton.translate.generation import GENERATIONS
 from planton.translate.names import is_storage_secret
 
 Progress = Callable[[ProgressEvent], None]
@@ -406,7 +406,7 @@ def _raises_generation(step: Step) -> bool:
         (one or {}).get("data") or {} if step.key.resource is CONFIG_MAP else environment(one or {})
         for one in (step.desired, step.live)
     )
-    return any(after.get(name) != before.get(name) for name in (GENERATION, DATABASE_GENERATION))
+    return any(after.get(name) != before.get(name) for name in GENERATIONS)
 
 
 def _is_seen_by_operator(change: Change) -> bool:

@@ -11,11 +11,11 @@ from planton.cluster.archives import Archives
 from planton.cluster.encryption import left_behind, unreadable
 from planton.cluster.recovery_window import recovery_window
 from planton.translate.archive import ArchiveIdentity
-from planton.translate.generation import DATABASE_GENERATION, GENERATION
+from planton.translate.generation import GENERATIONS
 
 # So many databases, or variables, are named; of more, how many there are.
 _NAMED = 10
-_GENERATIONS = frozenset({GENERATION, DATABASE_GENERATION})
+_GENERATIONS = frozenset(GENERATIONS)
 _STAYS = (
     "what is in the old place stays there, and restores need it; the new place has nothing to restore from until its "
     "first base backup"

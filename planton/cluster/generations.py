@@ -15,11 +15,10 @@ from planton.cluster._resources import CONFIG_MAP, POD, POSTGRESQL, STATEFUL_SET
 from planton.cluster._server import Server
 from planton.cluster.archives import environment
 from planton.translate.contract import KubernetesObject
-from planton.translate.generation import DATABASE_GENERATION, GENERATION
+from planton.translate.generation import DATABASE_GENERATION, GENERATION, GENERATIONS, STANDBY_GENERATION
 from planton.translate.names import BACKUP_CONFIGMAP
 
-_NAMES = (GENERATION, DATABASE_GENERATION)
-_WHOSE = {GENERATION: "", DATABASE_GENERATION: "its own "}
+_WHOSE = {GENERATION: "", DATABASE_GENERATION: "its own ", STANDBY_GENERATION: "of its source "}
 # https://github.com/zalando/postgres-operator/blob/v1.15.1/pkg/util/config/config.go (cluster_labels,
 # cluster_name_label), which planton leaves as they are.
 _PODS = "application=spilo"
@@ -126,7 +125,7 @@ def old_credentials(
         )
         behind = template is not None and not _has(told, template.get("spec") or {})
         if old or behind:
-            generation = ", ".join(f"{_WHOSE[name]}{told[name]}" for name in _NAMES if name in told)
+            generation = ", ".join(f"{_WHOSE[name]}{told[name]}" for name in GENERATIONS if name in told)
             found.append(OldCredentials(*place, generation, behind, old))
     return tuple(found)
 
@@ -136,7 +135,7 @@ def _place(obj: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _generations(own: Mapping[str, str], inherited: Mapping[str, Any]) -> dict[str, str]:
-    effective = {name: own.get(name) or str(inherited.get(name) or "") for name in _NAMES}
+    effective = {name: own.get(name) or str(inherited.get(name) or "") for name in GENERATIONS}
     return {name: value for name, value in effective.items() if value}
 
 

@@ -13,7 +13,7 @@ from planton.sensitive import HIDDEN as HIDDEN
 from planton.sensitive import looks_like_credential
 from planton.translate.backup import environment_of
 from planton.translate.environment import SPILO_DEFAULTS
-from planton.translate.generation import DATABASE_GENERATION
+from planton.translate.generation import GENERATIONS
 from planton.translate.platform import BackupPlatform
 from planton.translate.policy import POLICY_VARIABLES
 from planton.translate.store import STORE_VARIABLES
@@ -99,7 +99,7 @@ SHOWN_VARIABLES = (
     | frozenset(SPILO_DEFAULTS)
     | (STORE_VARIABLES - _PROXIES)
     | POLICY_VARIABLES
-    | {DATABASE_GENERATION}
+    | {*GENERATIONS}
     | _OF_OPERATOR
     | {
         kind + name

@@ -171,7 +171,7 @@ def restore_command(name: str, namespace: str) -> str:
     Returns:
         The command, for all that is archived.
     """
-    return f"planton restore {name} --as {restored_name(name)} -n {namespace}"
+    return f"planton restore {name} --to latest --as {restored_name(name)} -n {namespace}"
 
 
 def effects_of(remaining: Remaining, *, live: Mapping[str, Any] | None, now: datetime) -> list[str]:

@@ -150,7 +150,9 @@ def with_left(data: Mapping[str, str], left: Iterable[LeftArchive]) -> dict[str,
     known = {
         one.key: before
         for one in left
-        if one.why in (MOVED, STOPPED) and (before := there.get(one.key)) and replace(before, left_at=one.left_at) == one
+        if one.why in (MOVED, STOPPED)
+        and (before := there.get(one.key))
+        and replace(before, left_at=one.left_at) == one
     }
     fresh = {one.key: _written(known.get(one.key, one)) for one in left}
     return dict(sorted({**data, **fresh}.items()))

@@ -31,6 +31,7 @@ from planton.translate.contract import KubernetesObject
 from planton.translate.database_backup import DatabaseBackup
 from planton.translate.database_facts import backup_of, postgres_version
 from planton.translate.existing import Existing, ExistingDatabase
+from planton.translate.generation import STANDBY_GENERATION, generations_of, told_generation
 from planton.translate.names import (
     RESTORED_FROM_ANNOTATION,
     cluster_name,
@@ -55,6 +56,7 @@ class Beginning:
         dropped: Variables that must not come from anywhere else in the manifest.
         volumes: Entries of `spec.additionalVolumes`.
         secrets: Name -> contents of the database's own Secrets for reading its source.
+        generations: Name of such a Secret -> how often its credentials have changed, where they have.
         standby: `spec.standby`; None for a primary.
         annotations: Annotations of the custom resource.
         access: How its source is reached; None without one, and where it is not known.
@@ -67,6 +69,7 @@ class Beginning:
     dropped: frozenset[str] = frozenset()
     volumes: tuple[Mapping[str, Any], ...] = ()
     secrets: Mapping[str, Credentials] = field(default_factory=dict)
+    generations: Mapping[str, int] = field(default_factory=dict)
     standby: Mapping[str, Any] | None = None
     annotations: Mapping[str, str] = field(default_factory=dict)
     access: ArchiveAccess | None = None
@@ -250,8 +253,17 @@ def _standby(
         )
     reading = source_reading(access, "standby", message.metadata.name, platform)
     errors += _lacking(reading.lacking, "standby")
+    entries = dict(reading.entries)
+    told = told_generation(live.environment.get(STANDBY_GENERATION)) if live is not None else 0
+    # Certificates are not counted, since wal-g reads the file at each call.
+    files = source_files_secret(message.metadata.name, "standby")
+    counted = {name: contents for name, contents in reading.secrets.items() if name != files}
+    generations = generations_of(existing, place[0], counted, told)
+    for generation in generations.values():
+        entries[STANDBY_GENERATION] = literal(STANDBY_GENERATION, str(generation))
     return Beginning(
-        entries=reading.entries,
+        entries=entries,
+        generations=generations,
         volumes=reading.volumes,
         secrets=reading.secrets,
         standby={"s3_wal_path": access.prefix},
@@ -283,6 +295,7 @@ def _of_live(
     warnings = _differing(message, live, kept, platform, existing)
     standby: Mapping[str, Any] | None = None
     secrets: Mapping[str, Credentials] = {}
+    generations: Mapping[str, int] = {}
     access = None
     if message.spec.HasField("standby") and live.standby is None:
         errors = (Problem(_PRIMARY.format(name=live.name), "spec.standby"),)
@@ -292,6 +305,7 @@ def _of_live(
         warnings = [*warnings, *now.warnings]
         if access is not None and not errors:
             following, standby, secrets = dict(now.entries), now.standby, now.secrets
+            generations = now.generations
             volumes = (*(one for one in volumes if one.get("name") != standby_volume), *now.volumes)
         elif access is None and message.spec.standby.source.HasField("database") and not _is_itself(errors):
             # Its source may be gone for good, which is what it is there for.
@@ -304,6 +318,7 @@ def _of_live(
         dropped=frozenset({_SWITCH}) - set(kept) if is_clone else frozenset(),
         volumes=volumes,
         secrets=secrets,
+        generations=generations,
         standby=standby,
         annotations={RESTORED_FROM_ANNOTATION: live.restored_from} if live.restored_from else {},
         access=access,

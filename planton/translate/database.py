@@ -54,7 +54,10 @@ def translate(message: PostgresKubernetes, platform: BackupPlatform | None, exis
     if namespace not in existing.terminating_namespaces:
         objects += platform_secrets(platform, namespace)
         objects += _own_secrets(message, backup)
-        objects += [_secret(message, name, contents, {}, 0) for name, contents in beginning.secrets.items()]
+        objects += [
+            _secret(message, name, contents, {}, beginning.generations.get(name, 0))
+            for name, contents in beginning.secrets.items()
+        ]
         annotations = platform.service_account_annotations if platform is not None else {}
         if annotations or namespace in existing.annotated_accounts:
             objects.append(service_account(annotations, namespace))

@@ -9,6 +9,8 @@ of the Secret is written: whoever is killed in between finds it there and goes o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from planton.translate.existing import Existing
 from planton.translate.secret_values import Credentials
 
@@ -16,6 +18,10 @@ GENERATION = "PLANTON_CREDENTIALS_GENERATION"
 """Variable of every database's pods, by the backup ConfigMap. Spilo and wal-g do not read it."""
 DATABASE_GENERATION = "PLANTON_DATABASE_CREDENTIALS_GENERATION"
 """Variable of the pods of a database that has credentials of its own."""
+STANDBY_GENERATION = "STANDBY_PLANTON_CREDENTIALS_GENERATION"
+"""Variable of the pods of a standby that has a Secret of its own for its source: wal-g reads the keys at the start of a
+container there, too. It stays after the promotion with all others of that beginning: it must not restart the pods."""
+GENERATIONS = (GENERATION, DATABASE_GENERATION, STANDBY_GENERATION)
 IDENTITY = "PLANTON_CLOUD_IDENTITY"
 """Variable of every database's pods: the annotations by which a cloud knows them. A cloud puts what follows from them
 into a pod when it is created, and the operator restarts no pod for an annotation: so they stand in its environment."""
@@ -46,6 +52,22 @@ def generation_of(existing: Existing, namespace: str, name: str, wanted: Credent
     if live.values == wanted and live.generation >= told:
         return live.generation
     return max(live.generation, told) + 1
+
+
+def generations_of(existing: Existing, namespace: str, secrets: Mapping[str, Credentials], told: int) -> dict[str, int]:
+    """Counts the generations of several Secrets of which the pods are told by one number.
+
+    Args:
+        existing: Facts of the cluster.
+        namespace: Namespace of the Secrets.
+        secrets: Name of each -> what it will hold.
+        told: The generation that the pods are told now; 0 for none.
+
+    Returns:
+        Name -> generation, of those whose credentials have ever changed.
+    """
+    counted = {name: generation_of(existing, namespace, name, one, told) for name, one in secrets.items()}
+    return {name: generation for name, generation in counted.items() if generation}
 
 
 def told_generation(text: str | None) -> int:

@@ -139,20 +139,31 @@ def own_secret_names(name: str) -> tuple[str, ...]:
     Returns:
         Those with credentials, and that with files.
     """
-    pairs = [(keys, method) for keys in (True, False) for method in _METHODS if keys or method]
     of_sources = (
-        one
-        for kind in SOURCE_KINDS
-        for one in (
-            *(source_secret(name, kind, keys=keys, encryption=method) for keys, method in pairs),
-            source_files_secret(name, kind),
-        )
+        one for kind in SOURCE_KINDS for one in (*source_secret_names(name, kind), source_files_secret(name, kind))
     )
     return (
-        *(credentials_secret(name, keys=keys, encryption=method) for keys, method in pairs),
+        *(credentials_secret(name, keys=keys, encryption=method) for keys, method in _sets_of_keys()),
         files_secret(name),
         *of_sources,
     )
+
+
+def _sets_of_keys() -> list[tuple[bool, str]]:
+    return [(keys, method) for keys in (True, False) for method in _METHODS if keys or method]
+
+
+def source_secret_names(name: str, kind: str) -> tuple[str, ...]:
+    """Gives every name that the Secret can have with which a clone or a standby reads its source.
+
+    Args:
+        name: metadata.name of the database.
+        kind: One of SOURCE_KINDS.
+
+    Returns:
+        Those with credentials.
+    """
+    return tuple(source_secret(name, kind, keys=keys, encryption=method) for keys, method in _sets_of_keys())
 
 
 SOURCE_KINDS = ("clone", "standby")

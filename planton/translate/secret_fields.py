@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from google.protobuf.message import Message
 
-from planton.translate.names import credentials_secret, namespace_of, storage_secret_name
+from planton.translate.names import credentials_secret, namespace_of, source_secret_names, storage_secret_name
 from planton.translate.secret_values import Reference, reference_of
-from planton.types import PostgresOperatorKubernetes, Resource, SecretValue
+from planton.types import PostgresKubernetes, PostgresOperatorKubernetes, Resource, SecretValue
 
 
 def secret_fields(message: Message, path: str = "") -> Iterator[tuple[str, SecretValue]]:
@@ -47,7 +47,7 @@ def references_in(message: Resource) -> Iterator[tuple[str, Reference]]:
             yield path, reference
 
 
-def secret_places(messages: Iterable[Resource]) -> list[tuple[str, str]]:
+def secret_places(messages: Sequence[Resource]) -> list[tuple[str, str]]:
     """Names the Secrets whose credentials are counted by a generation.
 
     Args:
@@ -56,7 +56,11 @@ def secret_places(messages: Iterable[Resource]) -> list[tuple[str, str]]:
     Returns:
         Namespace and name of each that the set can have.
     """
-    named = ((namespace_of(message), secret_name(message)) for message in messages)
+    named = [(namespace_of(message), secret_name(message)) for message in messages]
+    for message in messages:
+        if isinstance(message, PostgresKubernetes) and message.spec.HasField("standby"):
+            # Which of them it is follows from its source.
+            named += [(namespace_of(message), one) for one in source_secret_names(message.metadata.name, "standby")]
     return [(namespace, name) for namespace, name in named if name]
 
 

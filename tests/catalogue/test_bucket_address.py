@@ -194,7 +194,7 @@ def test_what_people_see_of_an_address() -> None:
 def test_keys_are_read_as_far_as_walg_gets_them() -> None:
     """Spilo's folder passes on the first line, without blanks at its end: a newline at the end of a Secret is none."""
     reached = access("http://127.0.0.1:1", keys=(f"{KEY_ID}\n", f"{SECRET} \nmore"))
-    assert dict(keys_of(reached, {}, address_of(reached)).reveal()) == {
+    assert dict(keys_of(reached, Credentials({}), address_of(reached)).reveal()) == {
         "access_key_id": KEY_ID,
         "secret_access_key": SECRET,
     }
@@ -210,10 +210,10 @@ def test_identities_of_this_process_in_their_order() -> None:
         ({**web, **container}, ("role_arn", "web_identity_token_file")),
         (container, ("container_credentials_relative_uri",)),
     ):
-        assert keys_of(reached, environment, address_of(reached)).keys() == expected
+        assert keys_of(reached, Credentials(environment), address_of(reached)).keys() == expected
     for environment in ({}, {"AWS_ACCESS_KEY_ID": KEY_ID}, {"AWS_ROLE_ARN": "arn"}):
         with pytest.raises(StoreError, match="identity of their cloud"):
-            keys_of(reached, environment, address_of(reached))
+            keys_of(reached, Credentials(environment), address_of(reached))
 
 
 def test_the_certificate_is_read_from_the_access() -> None:
@@ -250,7 +250,7 @@ def test_credentials_of_this_process_go_to_amazon_alone(variables: dict[str, str
     """Whoever may write a custom resource says where its archive is, and must not be sent a session token by that."""
     reached = access("", keys=None, variables=variables)
     if are_lent:
-        assert keys_of(reached, STATIC, address_of(reached)).reveal()["session_token"] == "token"
+        assert keys_of(reached, Credentials(STATIC), address_of(reached)).reveal()["session_token"] == "token"
     else:
         with pytest.raises(StoreError, match="sent to Amazon S3 only") as caught:
             open_bucket(reached, environment=STATIC)
@@ -262,9 +262,9 @@ def test_no_token_is_changed_into_keys_by_the_authority_of_an_archive() -> None:
     reached = access("", keys=None, authority="-----BEGIN CERTIFICATE-----")
     web = {"AWS_WEB_IDENTITY_TOKEN_FILE": "/token", "AWS_ROLE_ARN": "arn"}
     with pytest.raises(StoreError, match="identity of their cloud"):
-        keys_of(reached, web, address_of(reached))
-    assert keys_of(reached, STATIC, address_of(reached))
-    assert keys_of(reached, web, address_of(access(""))).keys() == ("role_arn", "web_identity_token_file")
+        keys_of(reached, Credentials(web), address_of(reached))
+    assert keys_of(reached, Credentials(STATIC), address_of(reached))
+    assert keys_of(reached, Credentials(web), address_of(access(""))).keys() == ("role_arn", "web_identity_token_file")
 
 
 def test_an_endpoint_with_a_path_is_refused() -> None:

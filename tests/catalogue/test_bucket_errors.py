@@ -44,6 +44,11 @@ def failure_of(ask: Callable[[], object]) -> StoreError:
     shown = "".join(traceback.format_exception(error)) + repr(error) + repr(vars(error)) + str(error)
     for word in (KEY_ID, SECRET, "SENTINEL", "entinel", "<Code>", "Debug source"):
         assert word not in shown
+    # As those show it who keep the variables of each frame: but for this test's own.
+    frames = traceback.TracebackException.from_exception(error, capture_locals=True).stack
+    ours = "".join(f"{one.locals}" for one in frames if "/planton/" in one.filename)
+    assert KEY_ID not in ours
+    assert SECRET not in ours
     assert error.remedy
     assert error.subject.startswith("s3://bucket")
     return error

@@ -53,6 +53,8 @@ def problem_of(error: pytest.ExceptionInfo[DecodeError]) -> str:
     assert "sentinel" not in str(error.value) + repr(error.value)
     assert error.value.__cause__ is None
     assert error.value.__context__ is None or error.value.__suppress_context__
+    frames = traceback.TracebackException.from_exception(error.value, capture_locals=True).stack
+    assert "sentinel" not in "".join(f"{one.locals}" for one in frames if "/planton/" in one.filename)
     return error.value.problem
 
 

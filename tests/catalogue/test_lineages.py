@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from planton.catalogue.choice import choose
 from planton.catalogue.names import BACKUPS
-from tests.catalogue.archives import ORDERS, OTHER, at
+from tests.catalogue.archives import ORDERS, OTHER, Archive, at
 from tests.catalogue.test_window import A, B, read, spans, whole
 
 
@@ -66,6 +66,8 @@ def test_a_new_cluster_without_a_backup_writes_over() -> None:
     stranger, old = catalogue.lineages
     assert (stranger.system_identifier, stranger.backups) == (OTHER, ())
     assert old.window.spans == ()
+    # What came last is the other one's: of a database that is deleted now nothing is here.
+    assert [(run.first, run.last) for run in old.timelines[0].runs] == [(8, 10)]
     assert any(f"another database cluster (system identifier {OTHER})" in warning for warning in catalogue.warnings)
     # Without a reader nobody can tell, and that is said.
     assert any("was told by the time" in warning for warning in read(archive, wal=False).warnings)
@@ -78,11 +80,56 @@ def test_a_new_cluster_writes_over_everything() -> None:
     assert read(archive).lineages[-1].window.spans == ()
 
 
-def test_no_doubt_no_headers() -> None:
+def test_no_doubt_no_headers_but_that_of_the_last_segment() -> None:
     archive = whole()
     read(archive)
-    assert archive.reader.headers_read == []
-    assert archive.reader.commits_read == ["00000001000000000000000A"]
+    assert archive.reader.headers_read == ["00000001000000000000000A"]
+    assert set(archive.reader.commits_read) == {"00000001000000000000000A"}
+
+
+def test_created_anew_within_the_hour() -> None:
+    """Too soon to be seen by times, with a backup under the old one's name; of the old one 4 to 10 are left."""
+    archive = Archive()
+    archive.run(1, 10, at("07:59:30"))
+    archive.backup(2, at("08:00:00.5"), modified=at("08:00:01"))
+    archive.run(1, 3, at("08:20:30"), owner=OTHER)
+    archive.backup(2, at("08:21:10"), modified=at("08:21:11"), owner=OTHER)
+    stranger, new = read(archive).lineages
+    assert (stranger.system_identifier, new.system_identifier) == (ORDERS, OTHER)
+    assert [(run.first, run.last) for run in new.timelines[0].runs] == [(1, 3)]
+    (span,) = new.window.spans
+    assert (span.start, span.end, span.is_exact) == (at("08:21:11"), at("08:22:29"), True)
+    # What the old one has left is ahead of the new one's end, and hides nothing of it.
+    assert (new.window.latest_end, new.window.problem) == (at("08:22:29"), "")
+
+
+def test_what_another_cluster_wrote_after_the_backup_is_no_left_over() -> None:
+    """It goes on, and writes over what came after the backup: replay ends there, and that is said."""
+    archive = Archive()
+    archive.run(1, 10, at("07:59:30"))
+    archive.backup(2, at("08:00:00.5"), modified=at("08:00:01"))
+    archive.run(4, 10, at("08:20:30"), owner=OTHER)
+    assert "000000010000000000000004 and what follows is WAL" in read(archive).lineages[-1].window.problem
+
+
+def test_own_wal_behind_another_clusters() -> None:
+    """Segments 4 and 5 are an older cluster's, and 6 to 10 its own: 4 and 5 of its own were never archived."""
+    archive = Archive()
+    archive.run(4, 5, at("07:00:30"), owner=OTHER)
+    archive.run(1, 3, at("07:59:30"))
+    archive.run(6, 10, at("08:04:30"))
+    archive.backup(2, at("08:00:00.5"), modified=at("08:00:01"))
+    assert "000000010000000000000004 and what follows is WAL" in read(archive).lineages[-1].window.problem
+
+
+def test_another_cluster_goes_on_in_an_archive_and_has_no_backup_yet() -> None:
+    """As after pg_upgrade: no step back in time. A restore ends where the other one's WAL begins."""
+    archive = whole()
+    archive.run(11, 20, at("08:09:30"), owner=OTHER, version="17")
+    stranger, old = read(archive).lineages
+    assert (stranger.system_identifier, old.system_identifier) == (OTHER, ORDERS)
+    assert old.window.spans[-1].end == at("08:08:29")
+    assert "00000001000000000000000B and what follows is WAL of another database cluster" in old.window.problem
 
 
 def test_a_segment_that_was_pushed_again() -> None:

@@ -261,7 +261,7 @@ def test_commits_are_looked_for_backwards_and_not_for_ever() -> None:
     archive.backup(2, at("08:00:00.5"), modified=at("08:00:01"))
     (span,) = window(archive).spans
     assert (span.end, span.is_exact) == (at("08:41:30"), False)
-    assert len(archive.reader.commits_read) == 16
+    assert len(set(archive.reader.commits_read)) == 16
     archive.drop(*(f"wal_005/0000000100000000000000{number:02X}" for number in range(18, 44)))
     (span,) = window(archive).spans
     assert (span.end, span.is_exact) == (at("08:01:29"), True)

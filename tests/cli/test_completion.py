@@ -39,7 +39,7 @@ def test_every_shell_knows_verbs_and_options(capsys: pytest.CaptureFixture[str],
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["planton", "re"], ["render"]),
+        (["planton", "re"], ["render", "restore"]),
         (["planton", "render", "--show"], ["--show-secrets"]),
         (["planton", "completion", "z"], ["zsh"]),
         (["planton", "apply", "-f", "manif"], ["manifests.yaml"]),

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from planton.cli import main
+from planton.cli._parser import build
+from planton.cli._restore import target_of
 from planton.cluster import Change, DeleteOptions
-from planton.cluster.remaining import Remaining
+from planton.cluster.remaining import Remaining, restore_command
 from planton.errors import RefusedError
 from planton.translate.restore_manifest import RestoreManifest
 from tests.cli.fake import FakeCluster
@@ -119,7 +121,7 @@ def test_ctrl_c(capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manife
 
 TREE = {"apiVersion": "x/v1", "kind": "PostgresKubernetes", "metadata": {"name": "orders-restored"}}
 NOTE = "The keys to this archive are in no Secret any more. " * 4
-COMMAND = "planton restore orders --as orders-restored -n orders"
+COMMAND = "planton restore orders --to latest --as orders-restored -n orders"
 LEFT = (
     Remaining(
         "orders", "orders", "s3://b/orders", "restorable", 2, command=COMMAND, manifest=RestoreManifest(TREE, (NOTE,))
@@ -144,6 +146,14 @@ def test_how_one_comes_back_is_printed(
     first, second = json.loads(capsys.readouterr().out)["remaining"]
     assert (first["restore"], first["manifest"], first["notes"]) == (COMMAND, TREE, [NOTE])
     assert (second["state"], second["manifest"], second["restore"]) == ("none", None, "")
+
+
+def test_the_command_that_is_printed_is_one() -> None:
+    """Whoever types it has lost a database, and must not hear of a missing option."""
+    parser, _ = build("restore")
+    arguments = parser.parse_args(restore_command("orders", "orders").split()[1:])
+    assert (arguments.name, arguments.namespace, arguments.new_name) == ("orders", "orders", "orders-restored")
+    assert target_of(arguments.to, arguments.name) == ""
 
 
 def test_the_way_back_is_written_before_anything_is_deleted(

@@ -134,7 +134,7 @@ def test_until_when_the_archive_reaches_is_seen_after_the_shutdown(
     assert effects(done).splitlines()[-1] in done.effects
     (remaining,) = done.remaining
     assert remaining.last_wal == ends[2]
-    assert remaining.command == f"planton restore {name} --as {name}-restored -n {name}"
+    assert remaining.command == f"planton restore {name} --to latest --as {name}-restored -n {name}"
     # It was reached with the Secret as it was before, which a delete may take away.
     assert store.asked[0] == store.asked[1]
 

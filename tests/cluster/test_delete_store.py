@@ -69,7 +69,7 @@ def test_a_database_is_deleted_and_its_archive_leads_back(
         patch.setattr("planton.cli._progress.Progress.__call__", lambda self, event: shut_down(event))
         assert main([*arguments, "--volumes"]) == 0
     shown = capsys.readouterr().out
-    assert f"planton restore {name} --as {name}-restored -n {name}" in shown
+    assert f"planton restore {name} --to latest --as {name}-restored -n {name}" in shown
     assert f"deleted     PersistentVolumeClaim/{name}/pgdata-db-{name}-0" in shown
     assert f"the archive of {name} reaches until about {now.strftime('%Y-%m-%dT%H:%M:%SZ')}" in shown
     # By the record alone.

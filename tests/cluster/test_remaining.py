@@ -52,7 +52,7 @@ def test_an_archive_that_is_whole() -> None:
     assert "from then on nobody deletes from its archive" in text
     assert "volumes only" not in text
     assert reasons(one) == []
-    assert one.command == "planton restore x --as x-restored -n a"
+    assert one.command == "planton restore x --to latest --as x-restored -n a"
     data = one.data()
     assert (data["state"], data["baseBackups"], data["newestBackup"]) == ("restorable", 2, "2026-11-22T02:13:35Z")
     assert (data["restorableFrom"], data["restorableUntil"]) == ("2026-11-21T02:13:36Z", "2026-11-22T08:13:34Z")

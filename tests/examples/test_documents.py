@@ -20,8 +20,9 @@ from planton.translate.policy import POLICY_VARIABLES
 from planton.translate.secret_fields import references_in
 from planton.translate.secret_values import Reference, SecretValues
 from planton.translate.store import STORE_VARIABLES, store_of
-from planton.types import BackupStorage, Resource
+from planton.types import BackupStorage, PostgresKubernetes, Resource
 from tests.keys import certificate, private_key
+from tests.manifests import database
 from tests.translate.spilo_model import pod_environment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,8 +67,17 @@ def filled(messages: Iterable[Resource]) -> tuple[Existing, list[str]]:
     return Existing(values=SecretValues(found)), sentinels
 
 
+def sources_elsewhere(messages: Iterable[Resource]) -> set[str]:
+    """Names the databases that manifests start from or follow, and that a page takes for granted."""
+    databases = [message for message in messages if isinstance(message, PostgresKubernetes)]
+    specs = [message.spec for message in databases]
+    sources = {one for spec in specs for one in (spec.clone.source.database.name, spec.standby.source.database.name)}
+    return sources - {"", *(message.metadata.name for message in databases)}
+
+
 def rendered(text: str) -> tuple[Rendering, list[str]]:
-    messages = planton.loads(text)
+    messages = list(planton.loads(text))
+    messages += [one for name in sources_elsewhere(messages) for one in planton.loads(database(name))]
     existing, sentinels = filled(messages)
     platform: BackupPlatform | None = None
     if all(message.kind == "PostgresKubernetes" for message in messages):

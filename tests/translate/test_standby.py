@@ -7,9 +7,13 @@ from typing import Any
 import pytest
 
 import planton
+from planton.rendering import Rendering
 from planton.translate.beginning import standby_entries
-from planton.translate.existing import Existing, ExistingDatabase
-from planton.translate.secret_values import Reference, SecretValues
+from planton.translate.existing import Existing, ExistingDatabase, ExistingSecret
+from planton.translate.generation import STANDBY_GENERATION
+from planton.translate.names import GENERATION_ANNOTATION
+from planton.translate.secret_fields import secret_places
+from planton.translate.secret_values import Credentials, Reference, SecretValues
 from tests.keys import certificate
 from tests.manifests import database, operator
 from tests.store.walg import Spilo, settings_of
@@ -189,6 +193,41 @@ def test_another_key_for_the_same_source() -> None:
     made = rendered(text, with_live(standing(text), values=SecretValues(values)))
     assert secret_of(made, "db-restored-standby-credentials-libsodium")["AWS_SECRET_ACCESS_KEY"].startswith("new")
     assert resource(made) == resource(rendered(text, FACTS))
+
+
+def test_new_keys_for_its_source_restart_its_pods() -> None:
+    """wal-g has the keys of the container's start: without a restart it stops following once they are revoked."""
+    text = operator() + beginning("standby", by_place(FAR))
+    name = "db-restored-standby-credentials-libsodium"
+    place = ("restored", name)
+    assert place in secret_places(planton.loads(text))
+    first = rendered(text, FACTS)
+    assert STANDBY_GENERATION not in env_of(resource(first))
+
+    def held(made: Rendering, generation: int = 0) -> ExistingSecret:
+        return ExistingSecret(Credentials(dict(secret_of(made, name))), generation)
+
+    def counted(made: Rendering) -> str | None:
+        (secret,) = [one for one in made if one["kind"] == "Secret" and one["metadata"]["name"] == name]
+        told = env_of(resource(made)).get(STANDBY_GENERATION)
+        # One request writes the keys and the number, and the pods are told afterwards.
+        assert (secret["metadata"].get("annotations") or {}).get(GENERATION_ANNOTATION) == told
+        return str(told) if told else None
+
+    def again(before: Rendering, secret: ExistingSecret | None, values: SecretValues) -> Rendering:
+        return rendered(text, with_live(alive(resource(before)), values=values, secrets={place: secret}))
+
+    assert counted(again(first, held(first), VALUES)) is None
+    new = SecretValues({**VALUES.reveal(), Reference("file", "far.key"): "new/secret+key-0003"})
+    second = again(first, held(first), new)
+    assert counted(second) == "1"
+    assert counted(again(second, held(second, 1), new)) == "1"
+    # Killed in between: the Secret is written, and the pods are not told yet.
+    assert counted(again(first, held(second, 1), new)) == "1"
+    # Lost and made anew: with what its pods have started nobody knows.
+    assert counted(again(second, None, new)) == "2"
+    promoted = rendered(operator() + database("restored"), with_live(alive(resource(second))))
+    assert env_of(resource(promoted))[STANDBY_GENERATION] == "1"
 
 
 def test_its_source_is_gone() -> None:

@@ -1,0 +1,1 @@
+"""What keeps tests away from object stores on the internet."""
