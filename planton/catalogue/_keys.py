@@ -55,9 +55,9 @@ def keys_of(access: ArchiveAccess, environment: Credentials, address: StoreAddre
     if len(known) == len(KEYS):
         return Credentials({name.removeprefix("AWS_").lower(): _value(access, name) for name in KEYS})
     for name in KEYS:
-        if (reference := access.contents.unresolved.get(name)) is not None:
+        if name in access.contents.unresolved:
             raise StoreError(
-                f"{name} was not looked up: it is in {reference}",
+                f"{name} was not looked up: it is in {access.contents.unresolved[name]}",
                 subject=subject,
                 problem="credentials",
                 remedy="Make that readable here, then run the same command again.",

@@ -23,7 +23,8 @@ DecodeProblem: TypeAlias = Literal["key", "not encrypted", "damaged", "unsupport
 """Why an object is not read: the key does not fit it, it is not encrypted although there is a key, it is damaged (or
 encrypted, and there is no key), or wal-g may read it and this does not."""
 
-_MAGIC = (b"\x04\x22\x4d\x18", b"\x28\xb5\x2f\xfd", b"\x1f\x8b")
+# Of gzip with its only method: an encrypted object begins with anything, and now and then with two given bytes.
+_MAGIC = (b"\x04\x22\x4d\x18", b"\x28\xb5\x2f\xfd", b"\x1f\x8b\x08")
 # Dictionaries of .lzma files: wal-g's own have 8 MiB.
 _LZMA_MEMORY = 256 << 20
 

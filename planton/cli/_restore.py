@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import sys
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,11 @@ from planton.cli._exit import UsageError
 from planton.cli._output import Console, printable
 
 if TYPE_CHECKING:
+    from planton.cluster import Cluster
     from planton.cluster.restore import RestoreDraft
 
+PATIENCE = 60.0
+"""Seconds after the operator's word in which a database that runs can say what it is."""
 LATEST = "latest"
 LONGEST_NAME = 49
 """Longest metadata.name: the operator makes longer ones of it."""
@@ -200,6 +204,38 @@ def _cluster(arguments: argparse.Namespace) -> list[str]:
     return words
 
 
+def is_proven(cluster: Cluster, draft: RestoreDraft, arguments: argparse.Namespace, console: Console) -> bool:
+    """Says whether a database that runs is what was to be restored: an empty one runs as well.
+
+    Args:
+        cluster: The cluster.
+        draft: Its manifest.
+        arguments: What was asked for.
+        console: Where to say it.
+
+    Returns:
+        True when it is proven.
+
+    Raises:
+        ClusterError: The server refused.
+    """
+    end = time.monotonic() + PATIENCE
+    while True:
+        statuses = cluster.status(draft.manifests, operator_namespace=arguments.operator_namespace, archives=False)
+        proof = statuses[0].restoration if statuses else None
+        if proof is not None and (proof.is_proven or proof.state == "empty"):
+            break
+        # Pods tell a moment later what they have become.
+        if time.monotonic() >= end:
+            break
+        time.sleep(2.0)
+    if proof is not None and proof.is_proven:
+        console.plain(proof.line)
+        return True
+    console.error(proof.line if proof is not None else "nothing says whether it is restored")
+    return False
+
+
 def show_what_follows(draft: RestoreDraft, path: str, arguments: argparse.Namespace, console: Console) -> None:
     """Says what to do next.
 
@@ -210,11 +246,14 @@ def show_what_follows(draft: RestoreDraft, path: str, arguments: argparse.Namesp
         console: Where to print.
     """
     name = draft.manifests[0].metadata.name
-    status = shlex.join(["planton", "status", "-f", path, *_cluster(arguments)])
+    if not arguments.wait:
+        status = shlex.join(["planton", "status", "-f", path, *_cluster(arguments)])
+        console.plain(
+            f"{draft.namespace}/{name} is being restored: the operator makes its pod, which fetches the base backup "
+            "and replays the WAL.\n"
+            f"When it is there, and that it is not an empty database: {status}"
+        )
     console.plain(
-        f"{draft.namespace}/{name} is being restored: the operator makes its pod, which fetches the base backup and "
-        "replays the WAL.\n"
-        f"When it is there, and that it is not an empty database: {status}\n"
-        f"Then look at its newest rows, and switch applications over to it: docs/restore.md. {draft.source} is as it "
-        "was."
+        f"Then look at the newest rows in {draft.namespace}/{name}, and switch applications over to it: "
+        f"docs/restore.md. {draft.source} is as it was."
     )

@@ -32,7 +32,8 @@ Which time has to be said, since WAL that is replayed to its end has the mistake
 `planton backups window NAME` shows the times there are. They need their zone: 2026-11-22T08:14:35Z.
 
 Exit codes: 0 applied, or with --no-apply written; 1 refused, failed, not ready in time, or not applied since the answer
-was no or there was nobody to ask (the file is there then); 130, 143, 129 stopped by Ctrl-C, SIGTERM or SIGHUP.
+was no or there was nobody to ask (the file is there then), or with --wait not proven to hold what was archived; 130,
+143, 129 stopped by Ctrl-C, SIGTERM or SIGHUP.
 
 Examples:
   planton restore orders --to 2026-11-22T08:14:35Z --as orders-before
@@ -68,7 +69,7 @@ def configure(parser: Parser) -> None:
     )
     add_output(parser, "table", "json", "yaml")
     add_all(parser)
-    parser.add_argument("--wait", action="store_true", help="wait until the operator reports the database as running")
+    parser.add_argument("--wait", action="store_true", help="wait until the database runs, and prove what it holds")
     add_timeout(parser)
     add_cluster(parser)
     group = parser.add_argument_group("planning")
@@ -126,7 +127,14 @@ def _run(arguments: argparse.Namespace, console: Console, target: str, path: str
     cluster = open_cluster(arguments)
     # Only now, so that bad manifests are told without importing the client.
     from planton.cli._planning import carried_out, show_result, shown_plan
-    from planton.cli._restore import apply_command, is_wanted, show_manifest, show_what_follows, write_new_file
+    from planton.cli._restore import (
+        apply_command,
+        is_proven,
+        is_wanted,
+        show_manifest,
+        show_what_follows,
+        write_new_file,
+    )
     from planton.cluster.restore import RestoreRequest
     from planton.errors import PlantonError
 
@@ -169,5 +177,7 @@ def _run(arguments: argparse.Namespace, console: Console, target: str, path: str
         console.plain(f"{path} stays; once it is mended: {apply_command(path, arguments)}")
         raise
     show_result(result, plan, arguments, console, word="Done" if result.changed else "Nothing to do", complete=True)
+    if arguments.wait and not is_proven(cluster, draft, arguments, console):
+        return ERROR
     show_what_follows(draft, path, arguments, console)
     return DONE

@@ -127,7 +127,8 @@ class Cluster(ArchiveMethods, CheckMethods, RestoreMethods, StatusMethods):
     ) -> Plan:
         """Compares manifests with the cluster and says what an apply would do. Writes nothing.
 
-        Object stores that the apply would begin to use are tried out by reading, unless `skip_checks` is set.
+        Object stores that the apply would begin to use are tried out by reading, and it is looked into whether new
+        databases will get what is in the archives that they start from, unless `skip_checks` is set.
 
         Args:
             manifests: Messages, as `planton.load` gives them or made in Python.

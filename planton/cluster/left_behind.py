@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from planton.catalogue.model import Catalogue
-from planton.cluster._resources import SECRET, Key
+from planton.cluster._resources import POD, SECRET, Key
 from planton.cluster._server import Server, in_parallel, results
 from planton.cluster.archive_record import left_by_deletion
 from planton.cluster.archives import Archives
 from planton.cluster.changes import DeleteOptions
-from planton.cluster.deletion_checks import Target
+from planton.cluster.deletion_checks import CLUSTER_LABEL, Target
 from planton.cluster.left_access import inherited_facts, read_left_archives, secrets_of
+from planton.cluster.patroni import member_of
 from planton.cluster.remaining import (
     ReadArchive,
     Remaining,
@@ -121,7 +122,7 @@ def look_into(
         name, namespace = target.message.metadata.name, target.namespace
         if left is None:
             return LeftBehind(target, None, Remaining(namespace, name, "", "none" if target.live else "unknown"))
-        if target.live is not None and is_standby(target.live):
+        if target.live is not None and is_standby(target.live) and not _is_primary(server, target):
             return LeftBehind(target, left, Remaining(namespace, name, str(left.archive), "standby"))
         facts = facts_of_left(left, inherited)
         places = _places(server, facts, operator_namespace, going) if facts is not None else {}
@@ -132,6 +133,12 @@ def look_into(
         return LeftBehind(target, left, replace(remaining, manifest=manifest))
 
     return tuple(results(in_parallel(look, targets)))
+
+
+def _is_primary(server: Server, target: Target) -> bool:
+    """Whether a standby was promoted by other means than its custom resource, and has data of its own since."""
+    pods = server.list(POD, target.namespace, labels=f"{CLUSTER_LABEL}={target.name}") or ()
+    return any(member_of(pod).is_primary for pod in pods)
 
 
 def _places(

@@ -29,7 +29,7 @@ from planton.translate.archive_access import ArchiveAccess
 from planton.translate.beginning import beginning_of
 from planton.translate.birth import Birth
 from planton.translate.contract import KubernetesObject
-from planton.translate.database_facts import postgres_version, source_message
+from planton.translate.database_facts import operator_of, postgres_version, source_message
 from planton.translate.names import RESTORED_FROM_ANNOTATION, cluster_name, namespace_of
 from planton.types import PostgresKubernetes
 
@@ -200,6 +200,7 @@ def _restore(message: PostgresKubernetes, key: Key, access: ArchiveAccess, facts
             spec.clone.target_time if is_clone else "",
             postgres_version(message, facts.existing),
             parse(disk) if disk else Decimal(0),
+            operator_of(facts.platform, facts.existing).postgres_versions,
         ),
         target_of(message, facts.platform, facts.existing, facts.inventory),
     )

@@ -88,6 +88,7 @@ class _Examination:
     def run(self, target: datetime | None) -> None:
         """Looks at everything, so that all that is wrong is said at once."""
         choice, backup = self._choice, self._choice.backup
+        self._elsewhere()
         is_read = backup is None or self._keys(backup)
         if target is not None and choice.span is None:
             self._reasons.append(out_of_reach(self._catalogue, choice, self._wanted.target, target, now=self._now))
@@ -119,6 +120,21 @@ class _Examination:
         if backup.version:
             birth = replace(birth, version=backup.version)
         return Examined(warnings=said, effects=self._effects(backup, target), birth=birth)
+
+    def _elsewhere(self) -> None:
+        """Of a prefix of its own making Spilo takes what lies below it, by version, highest first.
+
+        Spilo 4.0-p3 and 4.1, bootstrap/clone_with_wale.py (get_wale_environments).
+        """
+        prefix = self._access.prefix
+        if self._wanted.kind == "standby" or "/spilo/" not in prefix or not prefix.endswith("/wal"):
+            return
+        below = sorted({*self._bucket.folders("")} & {*self._wanted.image_versions}, key=_number)
+        if below:
+            self._reasons.append(
+                f"from such a place Spilo takes the archive of the highest version below it, which is another one: "
+                f"write s3_prefix: {prefix}/{below[-1]}"
+            )
 
     def _keys(self, backup: BaseBackup) -> bool:
         """Tries the key on the backup and on the full one below it; says whether what is read here is what wal-g reads.
@@ -160,6 +176,14 @@ class _Examination:
 
     def _version(self, backup: BaseBackup) -> None:
         wanted, found = _number(self._wanted.version), _number(backup.version)
+        known = self._wanted.image_versions
+        if found and known and backup.version not in known:
+            # It is replayed by the version that wrote it: start_old_cluster in maybe_pg_upgrade.py (see above).
+            self._reasons.append(
+                f"its base backup {backup.name} was made by PostgreSQL {found}, which the image of the pods does not "
+                f"have: it has {known[0]} to {known[-1]}"
+            )
+            return
         if not wanted or not found or wanted == found:
             return
         if wanted < found:

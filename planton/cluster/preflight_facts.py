@@ -20,6 +20,7 @@ class Wanted:
         target: The time to which it is to be restored, as its manifest has it; empty for all that is archived.
         version: Its major version of PostgreSQL.
         disk: Size of its volume in bytes; 0 when it is not known.
+        image_versions: Major versions of PostgreSQL that are in the image of its pods; empty when they are not known.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Wanted:
     target: str = ""
     version: str = ""
     disk: Decimal = Decimal(0)
+    image_versions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

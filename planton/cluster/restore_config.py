@@ -26,13 +26,10 @@ from planton.types import (
 HasKey = Callable[[str, str, str], bool]
 """Namespace, name and key -> whether there is a Secret that has it."""
 
-# Field of a backup_config, by the end of its path -> key of the database's own Secret.
+# Field of a backup_config that may be in clear -> key of the database's own Secret. Keys for encryption may not.
 _KEYS: Mapping[str, str] = {
     "credentials.access_key_id": "AWS_ACCESS_KEY_ID",
     "credentials.secret_access_key": "AWS_SECRET_ACCESS_KEY",
-    "encryption.libsodium.key": "WALG_LIBSODIUM_KEY",
-    "encryption.pgp.key": "WALG_PGP_KEY",
-    "encryption.pgp.passphrase": "WALG_PGP_KEY_PASSPHRASE",
     "storage.certificate_authority": CERTIFICATE,
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import re
 import socket
 import threading
@@ -285,7 +286,10 @@ def test_connections_that_break_off() -> None:
         assert error.problem == "unreachable"
 
 
-def test_keys_that_are_not_there() -> None:
+def test_keys_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY_ID)
     right = access("https://store.example")
     secret = Reference("Secret", "storage/bucket", "AWS_SECRET_ACCESS_KEY")
     for reached, words in (
@@ -304,7 +308,7 @@ def test_keys_that_are_not_there() -> None:
         (replace(right, contents=Credentials({}), references={}), "sent to Amazon S3 only"),
         (replace(access(""), contents=Credentials({}), references={}), "identity of their cloud"),
     ):
-        error = failure_of(lambda reached=reached: open_bucket(reached, environment={"AWS_ACCESS_KEY_ID": KEY_ID}))  # type: ignore[misc]
+        error = failure_of(lambda reached=reached: open_bucket(reached))  # type: ignore[misc]
         assert error.problem == "credentials"
         assert words in error.text
 

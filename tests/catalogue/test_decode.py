@@ -7,6 +7,7 @@ import lzma
 import os
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import cramjam
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planton.catalogue.decode import EXTENSIONS, DecodeError, beginning, compression_of, decompress
+from planton.catalogue.decode import EXTENSIONS, DecodeError, beginning, compression_of, decompress, is_compressed
 from planton.catalogue.decrypt import Decryption
 from planton.translate.archive_access import ArchiveAccess
 from planton.translate.secret_values import Credentials, Reference
@@ -253,6 +254,11 @@ def test_what_was_written_before_there_was_a_key() -> None:
             with pytest.raises(DecodeError, match="before there was a key") as caught:
                 decryption.decrypt(stored(extension))
             assert problem_of(caught) == "not encrypted"
+
+
+def test_what_is_encrypted_may_begin_with_two_bytes_of_gzip() -> None:
+    assert is_compressed(gzip.compress(b"content"))
+    assert not is_compressed(b"\x1f\x8b\x51" + bytes(40))
 
 
 def test_a_key_that_nobody_looked_up() -> None:

@@ -16,6 +16,8 @@ from planton.cli._exit import UsageError
 from planton.cli._restore import target_of
 from planton.cluster import Change, PlanOptions
 from planton.cluster.restore import RestoreDraft, RestoreRequest
+from planton.cluster.restored import Restoration, RestorationState
+from planton.cluster.status import ResourceStatus
 from planton.errors import ClusterError, RefusedError
 from planton.types import Resource
 from tests.cli.fake import FakeCluster
@@ -126,7 +128,31 @@ def test_what_is_wrong_asks_no_cluster(
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def found(state: RestorationState) -> list[ResourceStatus]:
+    (message,) = planton.loads(TEXT)
+    proof = Restoration(state, f"it is {state}")
+    return [ResourceStatus(message, "PostgresKubernetes/again", "shop", True, True, restoration=proof)]
+
+
+@pytest.mark.parametrize(("state", "code"), [("restored", 0), ("empty", 1), ("not proven", 1), ("restoring", 1)])
+def test_what_runs_is_proven(
+    capsys: pytest.CaptureFixture[str],
+    restoring: Restoring,
+    monkeypatch: pytest.MonkeyPatch,
+    state: RestorationState,
+    code: int,
+) -> None:
+    """An empty database runs as well: Running is no success."""
+    monkeypatch.setattr("planton.cli._restore.PATIENCE", 0.0)
+    restoring.statuses = found(state)
+    assert main([*ARGV, "--yes", "--wait"]) == code
+    err = capsys.readouterr().err
+    assert f"it is {state}\n" in err
+    assert ("switch applications over" in err) == (code == 0)
+
+
 def test_yes(capsys: pytest.CaptureFixture[str], restoring: Restoring, manifests: str, tmp_path: Path) -> None:
+    restoring.statuses = found("restored")
     argv = [*ARGV, "--yes", "--wait", "--timeout", "20m", "-n", "shop", "--as-namespace", "audit", "-f", manifests]
     assert main([*argv, "--operator", "pg", "--disk-size", "20Gi", "--skip-check", "--context", "here"]) == 0
     assert restoring.asked["draft"] == {
@@ -145,8 +171,13 @@ def test_yes(capsys: pytest.CaptureFixture[str], restoring: Restoring, manifests
     captured = capsys.readouterr()
     assert "  # A restore.\n" in captured.out
     assert "Done: 1 created" in captured.out
-    assert "planton status -f again.yaml --context here --operator pg" in captured.err
     assert "shop/db-orders is as it was." in captured.err
+
+
+def test_where_to_look_afterwards(capsys: pytest.CaptureFixture[str], restoring: Restoring) -> None:
+    assert main([*ARGV, "--yes", "--context", "here", "--operator", "pg"]) == 0
+    assert "planton status -f again.yaml --context here --operator pg\n" in capsys.readouterr().err
+    assert "status" not in restoring.asked
 
 
 def test_only_the_file(capsys: pytest.CaptureFixture[str], restoring: Restoring, tmp_path: Path) -> None:

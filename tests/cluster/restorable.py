@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -100,11 +98,3 @@ def replace_all(folder: Path, archive: Archive) -> None:
         else:
             path.unlink()
     archive.write(folder)
-
-
-def touch(folder: Path, names: Sequence[str], moment: datetime) -> None:
-    for name in names:
-        os.utime(folder / name, (moment.timestamp(), moment.timestamp()))
-
-
-Change = Callable[[Restorable], None]

@@ -16,6 +16,7 @@ from planton.cluster.left_access import read_access, read_left_archives
 from planton.errors import ClusterError, RefusedError, StoreError
 from tests.cluster.conftest import Installed, words
 from tests.cluster.left import UNREACHABLE, Store, backup, catalogue
+from tests.cluster.patroni import create_pod, pod, told
 from tests.cluster.test_delete import made, there
 from tests.manifests import ACCESS_KEY, SECRET_KEY, database
 
@@ -309,3 +310,17 @@ def test_a_standby_takes_nothing_along_that_is_not_elsewhere(installed: Installe
     assert store.asked == []
     with pytest.raises(RefusedError, match="is a standby"):
         plan(installed, text, name, last_backup=True)
+
+
+def test_a_standby_that_was_promoted_by_other_means_has_data_of_its_own(
+    installed: Installed, name: str, store: Store
+) -> None:
+    """Who promotes by Patroni alone leaves `spec.standby` as it was, and what was written since is here only."""
+    text = made(installed, name)
+    store.answer = lambda look: Catalogue("s3://b/x")
+    installed.harness.edit(installed.database(name), {"spec": {"standby": {"s3_wal_path": "s3://b/other"}}})
+    installed.api.request("POST", f"/api/v1/namespaces/{name}/serviceaccounts", {"metadata": {"name": "default"}})
+    create_pod(installed.api, pod(name, f"db-{name}", status=told()))
+    with pytest.raises(RefusedError, match="nothing can be restored from its archive"):
+        plan(installed, text, name, volumes=True)
+    assert "NOTHING can be restored once the volumes are gone" in effects(plan(installed, text, name))

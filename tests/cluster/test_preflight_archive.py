@@ -287,6 +287,27 @@ def test_a_lower_version(archive: Restorable) -> None:
     )
 
 
+def test_a_version_that_the_image_does_not_have(archive: Restorable) -> None:
+    versions = ("16", "17", "18")
+    assert reason(archive, version="17", image_versions=versions) == (
+        f"its base backup {A} was made by PostgreSQL 15, which the image of the pods does not have: it has 16 to 18"
+    )
+    assert look(archive, image_versions=("14", "15")).reasons == ()
+
+
+def test_a_prefix_below_which_spilo_looks_first(archive: Restorable) -> None:
+    """Spilo, clone_with_wale.py: of …/spilo/…/wal it tries each version's folder before the place itself."""
+    place = replace(access(), prefix="s3://pg-backups/spilo/db-orders/wal")
+    versions = wanted(image_versions=("13", "14", "15", "16", "17"))
+    assert examine(archive.memory(), place, versions, now=NOW).reasons == ()
+    archive.put("15/basebackups_005/x", at("08:00:00"), b"x")
+    archive.put("9/basebackups_005/x", at("08:00:00"), b"x")
+    (text,) = examine(archive.memory(), place, versions, now=NOW).reasons
+    assert text.endswith("write s3_prefix: s3://pg-backups/spilo/db-orders/wal/15")
+    # Of any other place it takes just that.
+    assert look(archive, image_versions=versions.image_versions).reasons == ()
+
+
 def test_a_volume_that_is_too_small(archive: Restorable) -> None:
     assert reason(archive, disk=Decimal(20 * 2**20)) == (
         f"its volume of 20.0 MiB cannot hold the 22.4 MiB of {A}: raise container.disk_size"

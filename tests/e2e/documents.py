@@ -28,7 +28,7 @@ _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _FILE = re.compile(r"`([\w./-]+\.yaml)`[^`\n]*:\n\n$")
 _TIME = re.compile(r"\b(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)((?:\.\d+)?)(Z|\+00:00)")
 _AGE = re.compile(r"\b\d+ (?:d \d+ h|h \d+ min|min|s)\b")
-_CODE = re.compile(r"# exit code (\d+)\s*$")
+_CODE = re.compile(r"#[^#]*\bexit code (\d+)\s*$")
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class Reader:
     def page(self, text: str) -> str:
         """Moves what is printed here to the page."""
         text = _moved(text, -self.delta)
-        for there, here in reversed(self.names.items()):
+        for there, here in self.names.items():
             text = text.replace(here, there)
         return text
 

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from textwrap import indent
 from types import TracebackType
 
 from planton.catalogue.names import WAL, segment_name
@@ -40,6 +41,7 @@ metadata:
   name: postgres-operator
 spec:
   container: {{}}
+{indent(SETTINGS.strip(), "  ")}
   backup_config:
     storage:
       bucket_name: {BUCKET}
@@ -129,7 +131,7 @@ class World:
         self.reader.program("kubectl", f'#!/bin/sh\nPYTHONPATH="{root}" exec "{sys.executable}" -c "{kubectl}" "$@"\n')
         for name, store in (("ca.crt", self.store), ("far-ca.crt", self.far)):
             (self.folder / name).write_text(store.certificate_authority_pem or "")
-        self.write("manifests/operator.yaml", OPERATOR.replace("  backup_config", SETTINGS_LINES + "  backup_config"))
+        self.write("manifests/operator.yaml", OPERATOR)
         return self
 
     def __exit__(
@@ -203,7 +205,3 @@ class World:
     def _state(self, place: str) -> str:
         found: Object = self.api.request("GET", place)
         return str((found.get("status") or {}).get("PostgresClusterStatus", ""))
-
-
-SETTINGS_LINES = "".join(f"  {line}\n" for line in SETTINGS.strip().splitlines())
-__all__ = ["BUCKET", "OPERATOR", "ORDERS", "World"]

@@ -49,6 +49,10 @@ def test_times(text: str) -> None:
         ('""', "with its zone"),
         ('"2026-02-29T00:00:00Z"', "no day of the calendar"),
         ('"2026-04-31T00:00:00Z"', "no day of the calendar"),
+        ('"0001-01-01T00:00:00+01:00"', "too far away"),
+        ('"9999-12-31T23:59:59-01:00"', "too far away"),
+        ('"2026-11-22T08:14:35+16:00"', "none beyond 15:59"),
+        ('"2026-11-22T08:14:35-23:59"', "none beyond 15:59"),
         # What readers of YAML take for a time of their own.
         ("2026-11-22T08:14:35Z", "put it in quotes"),
         ("2026-11-22 08:14:35", "put it in quotes"),
