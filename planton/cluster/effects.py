@@ -138,7 +138,8 @@ def _begins(database: KubernetesObject) -> list[str]:
         return [f"{name} follows the archive {path}, read-only, until standby is taken out of its manifest"]
     if values.get("CLONE_METHOD") != "CLONE_WITH_WALE":
         return []
-    until = values.get("CLONE_TARGET_TIME")
+    # PostgreSQL takes no Z, and people write one.
+    until = values.get("CLONE_TARGET_TIME", "").replace("+00:00", "Z")
     return [
         f"{name} starts from the archive {values.get('CLONE_WALG_S3_PREFIX')}, "
         + (f"as it was at {until}" if until else "with all that is archived")

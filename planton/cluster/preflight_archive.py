@@ -103,6 +103,7 @@ class _Examination:
             self._wal(backup, choice.lineage, target, is_read=is_read)
             self._end(target)
             self._whose(choice.lineage)
+            self._kept(backup, choice.lineage)
 
     def result(self, target: datetime | None) -> Examined:
         """Puts it together."""
@@ -251,6 +252,14 @@ class _Examination:
             self._warnings.append(
                 f"two database clusters have archived there, and this brings back the older one: system identifier "
                 f"{lineage.system_identifier}, not {current.system_identifier}, which has the newest base backup"
+            )
+
+    def _kept(self, backup: BaseBackup, lineage: Lineage) -> None:
+        going = {backup.name, backup.full_backup} & set(lineage.next_deleted)
+        if going:
+            self._warnings.append(
+                f"{', '.join(sorted(going))}, which it needs, goes with the next run of retention there, which comes "
+                "with the next base backup: be done before, or raise retention.backups_and_days of the source first"
             )
 
     def _effects(self, backup: BaseBackup, target: datetime | None) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -204,7 +205,8 @@ def left_tree(
 def _claimed(server: Server, left: LeftArchive) -> str:
     """Size of a volume of its that is still there."""
     claims = server.list(VOLUME_CLAIM, left.namespace) or ()
-    mine = [one for one in claims if str(one["metadata"]["name"]).startswith(f"pgdata-{left.name}-")]
+    own = re.compile(rf"pgdata-{re.escape(left.name)}-[0-9]+")
+    mine = [one for one in claims if own.fullmatch(str(one["metadata"]["name"]))]
     sizes = [((one.get("spec") or {}).get("resources") or {}).get("requests") or {} for one in mine]
     return next((str(one["storage"]) for one in sizes if one.get("storage")), "")
 

@@ -115,6 +115,9 @@ def access_of_left(
     )
 
 
+_ADDRESSES = frozenset({"AWS_ENDPOINT", "WALE_S3_ENDPOINT"})
+
+
 def facts_of_left(left: LeftArchive, inherited: ReadingFacts | None = None) -> ReadingFacts | None:
     """Gives what is known of how an archive of the record is reached.
 
@@ -123,10 +126,12 @@ def facts_of_left(left: LeftArchive, inherited: ReadingFacts | None = None) -> R
         inherited: What a database without settings of its own is told by the operator now.
 
     Returns:
-        What was written down; else what the operator says, where it is of the same store; else None.
+        What was written down; else what the operator says, where it is of the same store; else None. None also where
+        its store's address could not be written down.
     """
     if left.reading is not None:
-        return left.reading
+        # An endpoint with a user in it is not written down. Without any the archive would be looked for at Amazon.
+        return None if _ADDRESSES & {*left.reading.missing} else left.reading
     bucket = left.prefix.removeprefix("s3://").partition("/")[0]
     if inherited is None or store_name(inherited.environment.get("AWS_ENDPOINT", ""), bucket) != left.store:
         return None

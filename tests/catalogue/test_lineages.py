@@ -158,3 +158,17 @@ def test_things_that_are_none_of_wal_g() -> None:
     assert "000000010000000000000005" in doubled
     assert unknown.startswith("3 objects in wal_005/")
     assert "(other-database)" in folders
+
+
+def test_a_segment_with_two_extensions_has_the_time_of_the_one_that_is_fetched() -> None:
+    """wal-fetch tries lz4 first, whatever comes first in the listing: br is before lz4 there, zst behind it."""
+    archive = whole()
+    name = "wal_005/00000001000000000000000A"
+    archive.put(f"{name}.br", at("08:30:00"), size=5)
+    archive.put(f"{name}.zst", at("08:40:00"), size=5)
+    catalogue = read(archive, wal=False)
+    (run,) = catalogue.lineages[0].timelines[0].runs
+    assert (run.last, run.last_modified) == (10, at("08:08:30"))
+    assert catalogue.segments == 10
+    (warning,) = [one for one in catalogue.warnings if "two extensions" in one]
+    assert "00000001000000000000000A" in warning

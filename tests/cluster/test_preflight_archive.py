@@ -58,6 +58,17 @@ def archive() -> Restorable:
     return whole(at("08:00:00"))
 
 
+def test_what_retention_is_about_to_delete() -> None:
+    archive = whole(at("01T08:00:00"))
+    for segment, finish in ((5, at("01T08:04:20")), (8, at("01T08:07:20"))):
+        archive.base(segment, finish)
+    for kept, told in ((2, True), (30, False)):
+        place = replace(access(), retention=kept)
+        found = examine(archive.memory(), place, wanted("2026-11-01T08:02:30Z"), now=NOW)
+        assert found.reasons == ()
+        assert any(f"{A}, which it needs, goes with the next run of retention" in one for one in found.warnings) == told
+
+
 def test_all_that_is_archived(archive: Restorable) -> None:
     found = look(archive)
     assert (found.reasons, found.warnings) == ((), ())

@@ -119,7 +119,7 @@ class Reader:
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             text=True,
-            timeout=180,
+            timeout=330,
         )
         printed = self.page(done.stdout)
         assert done.returncode == code, f"{line}\nended with {done.returncode}:\n{printed}"

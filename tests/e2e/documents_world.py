@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -188,19 +187,27 @@ class World:
         space, resource = namespace or name, f"db-{name}"
         place = f"/apis/acid.zalan.do/v1/namespaces/{space}/postgresqls/{resource}"
 
-        def watch() -> None:
-            end = time.monotonic() + 60
-            while time.monotonic() < end:
-                try:
-                    self.api.request("GET", place)
-                except ApiError:
+        def look() -> bool:
+            try:
+                self.api.request("GET", place)
+            except ApiError as error:
+                if error.reason == "NotFound":
                     self.api.request("DELETE", f"/api/v1/namespaces/{space}/pods/{resource}-0")
-                    return
-                time.sleep(0.2)
+                    return True
+            except OSError:
+                pass  # A busy server; it is asked again.
+            return False
 
+        def watch() -> None:
+            while not ended.wait(0.2) and not look():
+                pass
+
+        ended = threading.Event()
         thread = threading.Thread(target=watch)
         thread.start()
+        # In the opposite order.
         self._stack.callback(thread.join)
+        self._stack.callback(ended.set)
 
     def _state(self, place: str) -> str:
         found: Object = self.api.request("GET", place)

@@ -195,6 +195,9 @@ def test_an_old_entry_takes_what_the_operator_says_of_the_same_store() -> None:
     assert "WALG_LIBSODIUM_KEY" not in other.references
     assert access_of_left(replace(old, store="elsewhere"), inherited=inherited) is None
     assert access_of_left(old) is None
+    # Without the address of its store it would be looked for at Amazon.
+    lost = replace(old, reading=ReadingFacts({"AWS_REGION": "r"}, places, missing=("AWS_ENDPOINT",)))
+    assert access_of_left(lost, inherited=inherited) is None
 
 
 @pytest.mark.parametrize(
