@@ -36,7 +36,6 @@ _PHASE = "backup"
 # In seconds. What the script writes last is there before its end; a store may show a new object a moment later.
 _LAST_LOOKS = (0.0, 2.0, 5.0, 10.0)
 _RECONNECT = 5.0
-_LOOK_EVERY = 30.0
 _LAST_LINES = 15
 
 # Both get a word that planton made up: the name of their files, and what marks their own lines in the output.
@@ -264,7 +263,6 @@ class _Making:
         self._said = ""
         self._seen = 0
         self._lines: list[str] = []
-        self._looked = 0.0
         self._before: tuple[str, datetime] | None = None
 
     @property

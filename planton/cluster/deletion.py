@@ -166,7 +166,14 @@ def plan_deletion(
     unique = {step.key: step for step in leftovers}
     secrets = {(key.namespace, key.name) for key, step in unique.items() if _takes_secret(step)}
     behind = look_into(
-        server, targets, left, archives, operator_namespace=home, going=secrets, read_archive=read_archive
+        server,
+        targets,
+        left,
+        archives,
+        operator_namespace=home,
+        going=secrets,
+        read_archive=read_archive,
+        use_configmaps=inventory.existing.kubernetes_use_configmaps == "true",
     )
     now = datetime.now(UTC)
     if reasons := refusals(behind, options, now):

@@ -8,7 +8,6 @@ from typing import Any
 from planton.cluster._resources import CONFIG_MAP, SECRET, Key
 from planton.cluster._server import Server, in_parallel, results
 from planton.cluster.archives import Archives, version_of
-from planton.translate.archive import resolve
 from planton.translate.archive_access import READING_VARIABLES, ArchiveAccess
 from planton.translate.archive_record import RECORD_CONFIGMAP, LeftArchive, left_archives
 from planton.translate.backup import CERTIFICATE, FILES_PATH
@@ -59,22 +58,6 @@ def live_facts(server: Server, archives: Archives, key: Key) -> ReadingFacts | N
         empty=empty,
         certificate=_certificate(path, live, key.namespace),
     )
-
-
-def live_prefix(archives: Archives, key: Key) -> str:
-    """Gives the prefix of the archive of a live database, with its variables filled in.
-
-    Args:
-        archives: What databases inherit and say themselves.
-        key: Identity of its custom resource.
-
-    Returns:
-        `s3://<bucket>/<path>` as wal-g has it, or the like of another kind of store; empty without an archive.
-    """
-    live = archives.live[key]
-    literal = {name: one.value for name, one in _said(archives, key, live).items() if one.value is not None}
-    prefix = archive_address(literal, key.namespace)[0]
-    return resolve(prefix, scope=key.name, version=version_of(live), namespace=key.namespace).rstrip("/")
 
 
 def inherited_facts(server: Server, archives: Archives) -> ReadingFacts | None:

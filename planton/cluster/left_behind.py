@@ -14,7 +14,7 @@ from planton.cluster.archives import Archives
 from planton.cluster.changes import DeleteOptions
 from planton.cluster.deletion_checks import CLUSTER_LABEL, Target
 from planton.cluster.left_access import inherited_facts, read_left_archives, secrets_of
-from planton.cluster.patroni import member_of
+from planton.cluster.patroni import member_of, read_patroni
 from planton.cluster.remaining import (
     ReadArchive,
     Remaining,
@@ -57,7 +57,8 @@ class LeftBehind:
         """
         if self.left is None:
             return self.remaining
-        fresh = remaining_of(found, self.left, name=self.remaining.name, lost=self.remaining.lost_secrets)
+        was = self.remaining
+        fresh = remaining_of(found, self.left, name=was.name, lost=was.lost_secrets, identifier=was.identifier)
         return replace(fresh, manifest=self.remaining.manifest)
 
 
@@ -97,6 +98,7 @@ def look_into(
     operator_namespace: str,
     going: Collection[tuple[str, str]],
     read_archive: ReadArchive | None,
+    use_configmaps: bool = True,
 ) -> tuple[LeftBehind, ...]:
     """Looks into the archives of databases, and says what remains of each.
 
@@ -108,6 +110,7 @@ def look_into(
         operator_namespace: Namespace of the operator; empty without one.
         going: Namespace and name of every Secret that goes.
         read_archive: Reads an archive; None looks into none.
+        use_configmaps: Whether Patroni keeps its state in ConfigMaps.
 
     Returns:
         One for each database, in their order.
@@ -128,7 +131,10 @@ def look_into(
         places = _places(server, facts, operator_namespace, going) if facts is not None else {}
         lost = tuple(f"{space}/{secret}" for (space, secret), place in places.items() if place is None)
         found = read_archive(target.key) if read_archive is not None else None
-        remaining = remaining_of(found, left, name=name, lost=lost)
+        identifier = 0
+        if target.live is not None:
+            identifier = read_patroni(server, namespace, target.name, use_configmaps=use_configmaps).system_identifier
+        remaining = remaining_of(found, left, name=name, lost=lost, identifier=identifier)
         manifest = _manifest(target, left, facts, places, found) if facts is not None else None
         return LeftBehind(target, left, replace(remaining, manifest=manifest))
 

@@ -57,6 +57,8 @@ class Remaining:
         lost_secrets: `namespace/name` of Secrets with its keys that go, or are gone.
         command: The command that restores it; empty when nothing can be restored.
         manifest: A manifest that does, without the record; None when its store is not known.
+        identifier: System identifier of the database; 0 when it is not known.
+        warnings: What else is worth saying of the archive.
     """
 
     namespace: str
@@ -72,6 +74,8 @@ class Remaining:
     lost_secrets: tuple[str, ...] = ()
     command: str = ""
     manifest: RestoreManifest | None = field(default=None, repr=False)
+    identifier: int = 0
+    warnings: tuple[str, ...] = ()
 
     def data(self) -> dict[str, Any]:
         """Gives the facts for programs.
@@ -107,7 +111,12 @@ class Remaining:
 
 
 def remaining_of(
-    found: Catalogue | StoreError | None, left: LeftArchive, *, name: str, lost: tuple[str, ...] = ()
+    found: Catalogue | StoreError | None,
+    left: LeftArchive,
+    *,
+    name: str,
+    lost: tuple[str, ...] = (),
+    identifier: int = 0,
 ) -> Remaining:
     """Says what remains of a database with an archive.
 
@@ -116,6 +125,7 @@ def remaining_of(
         left: The archive.
         name: Name of the database (metadata.name).
         lost: `namespace/name` of Secrets with its keys that go.
+        identifier: System identifier of the database; 0 when it is not known.
 
     Returns:
         What remains; the manifest is left out.
@@ -129,6 +139,14 @@ def remaining_of(
     if found is None:
         return Remaining(left.namespace, name, place, "not read", lost_secrets=lost, command=command)
     current = found.current
+    strange = ""
+    if identifier and current is not None and current.system_identifier not in (0, identifier):
+        # Made anew under an old name, or another one writes there: what the newest backup brings back is not its data.
+        strange = (
+            f"the newest base backup there is of another database cluster (system identifier "
+            f"{current.system_identifier}, and {name} has {identifier})"
+        )
+        current = next((one for one in found.lineages if one.system_identifier == identifier), None)
     window = current.window if current is not None else RecoveryWindow()
     backups = current.backups if current is not None else ()
     runs = [run for one in (current.timelines if current is not None else ()) for run in one.runs]
@@ -143,9 +161,11 @@ def remaining_of(
         window=window,
         last_wal=max((run.last_modified for run in runs), default=None),
         segments=found.segments,
-        problem=window.problem,
+        problem=strange or window.problem,
         lost_secrets=lost,
         command=command if is_restorable else "",
+        identifier=identifier,
+        warnings=found.warnings,
     )
 
 
@@ -198,6 +218,7 @@ def effects_of(remaining: Remaining, *, live: Mapping[str, Any] | None, now: dat
     ]
     if remaining.problem and remaining.state in ("restorable", "nothing"):
         said.append(f"a restore to the end of its archive is not whole: {remaining.problem}")
+    said += remaining.warnings
     if _is_behind(remaining, live, now):
         said.append(f"{_last_wal(remaining, now)}: what was written since is in the volumes only")
     if remaining.lost_secrets:

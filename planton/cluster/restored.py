@@ -279,6 +279,13 @@ def _fitting(found: Restoration, database: Mapping[str, Any], state: PatroniStat
                 "a restore that has ended is on a higher one"
             )
     came = not missing
+    if came and not standby and birth.target_time and not found.ended:
+        # Spilo 4.0-p3, bootstrap/maybe_pg_upgrade.py (perform_pitr): it tries again without the target.
+        missing.append(
+            f"its history names no target: where replay ends before {birth.target_time}, Spilo tries again without a "
+            "target and opens with whatever there is. Check the newest rows"
+        )
+        came = False
     if stopped:
         missing.append("it is stopped: it has no instances")
     elif reported != RUNNING:
@@ -289,19 +296,11 @@ def _fitting(found: Restoration, database: Mapping[str, Any], state: PatroniStat
     if not missing and standby:
         return replace(found, state="following", line=f"follows {source} (system identifier {found.system_identifier})")
     if not missing:
-        note = ""
-        if birth.target_time and not found.ended:
-            # Spilo 4.0-p3, bootstrap/maybe_pg_upgrade.py (perform_pitr): it tries again without the target.
-            note = (
-                f". Its history names no target: where the archive ends before {birth.target_time}, Spilo restores all "
-                "that there is. Check the newest rows"
-            )
         at = f", recovery ended {found.ended}" if found.ended else ""
         return replace(
             found,
             state="restored",
-            line=f"restored from {source} (system identifier {found.system_identifier}, timeline {found.timeline}{at})"
-            f"{note}",
+            line=f"restored from {source} (system identifier {found.system_identifier}, timeline {found.timeline}{at})",
         )
     if came:
         line = f"it is the database cluster of {source}, and does not run now: {'; '.join(missing)}"

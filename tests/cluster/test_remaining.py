@@ -59,6 +59,24 @@ def test_an_archive_that_is_whole() -> None:
     assert data["untilIsExact"] is True
 
 
+def test_the_archive_of_another_cluster_is_no_archive_of_its_own() -> None:
+    whole = replace(catalogue(NOW - MINUTE), warnings=("a folder of somebody else's is there",))
+    (other,) = whole.lineages
+    one = remaining_of(whole, LEFT, name="x", identifier=other.system_identifier + 1)
+    assert (one.state, one.base_backups, one.last_wal, one.command) == ("nothing", 0, None, "")
+    assert "the newest base backup there is of another database cluster" in said(one)
+    assert "a folder of somebody else's is there" in said(one)
+    (reason,) = reasons(one)
+    assert "nothing can be restored from its archive" in reason
+    assert remaining_of(whole, LEFT, name="x", identifier=other.system_identifier).state == "restorable"
+    # Its own is there, and is not the newest.
+    own = replace(other, system_identifier=other.system_identifier + 1)
+    both = remaining_of(replace(whole, lineages=(own, other)), LEFT, name="x", identifier=own.system_identifier)
+    assert (both.state, both.base_backups) == ("restorable", 2)
+    (reason,) = reasons(both)
+    assert "is not whole: the newest base backup there is of another" in reason
+
+
 def test_an_end_that_is_an_estimate_is_called_one() -> None:
     whole = catalogue(NOW - MINUTE)
     (lineage,) = whole.lineages

@@ -188,14 +188,14 @@ class World:
         place = f"/apis/acid.zalan.do/v1/namespaces/{space}/postgresqls/{resource}"
 
         def look() -> bool:
-            try:
-                self.api.request("GET", place)
-            except ApiError as error:
-                if error.reason == "NotFound":
-                    self.api.request("DELETE", f"/api/v1/namespaces/{space}/pods/{resource}-0")
-                    return True
-            except OSError:
-                pass  # A busy server; it is asked again.
+            # A busy server is asked again.
+            with contextlib.suppress(OSError, ApiError):
+                try:
+                    self.api.request("GET", place)
+                except ApiError as error:
+                    if error.reason == "NotFound":
+                        self.api.request("DELETE", f"/api/v1/namespaces/{space}/pods/{resource}-0")
+                        return True
             return False
 
         def watch() -> None:
