@@ -21,7 +21,6 @@ from tests.cluster.conftest import Installed
 from tests.cluster.patroni import create_pod, pod, told
 
 IDENTIFIER = 7654321098765432109
-NOW = datetime.now(UTC)
 
 
 class Stored:
@@ -100,7 +99,7 @@ def stored(installed: Installed, object_store: ObjectStore, name: str) -> Stored
 def archive(age: timedelta, *, owner: int = IDENTIFIER) -> Archive:
     """An archive with a backup and three segments, of which the last came some time ago."""
     made = Archive()
-    end = NOW - age
+    end = datetime.now(UTC) - age
     made.run(1, 3, end - timedelta(minutes=2), owner=owner, version="17")
     made.backup(2, end - timedelta(minutes=1), owner=owner, version=170006)
     return made
