@@ -261,18 +261,19 @@ def add_all(parser: Parser) -> None:
     parser.add_argument("--all", action="store_true", help="list objects that do not change, too")
 
 
-def add_timeout(parser: Parser) -> None:
+def add_timeout(parser: Parser, scope: str = "") -> None:
     """Adds --timeout.
 
     Args:
         parser: Parser of a verb.
+        scope: Begins its help, where it does not hold for all that the verb does.
     """
     parser.add_argument(
         "--timeout",
         type=duration,
         default=300.0,
         metavar="DURATION",
-        help="how long to wait at most, all in all: seconds, or such as 90s, 5m, 1h30m (default: 5m)",
+        help=f"{scope}how long to wait at most, all in all: seconds, or such as 90s, 5m, 1h30m (default: 5m)",
     )
 
 

@@ -130,6 +130,8 @@ def find_backup(catalogue: Catalogue, name: str) -> tuple[Lineage, BaseBackup]:
         raise UsageError(
             f"{name} is not finished", "It is being made right now, or was broken off: it has no sentinel."
         )
+    if not pairs:
+        raise UsageError("the archive has no base backup", "`planton backups create` makes one, or the schedule does.")
     from difflib import get_close_matches
 
     near = get_close_matches(name, [backup.name for _, backup in pairs], n=1)

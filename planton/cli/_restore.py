@@ -25,7 +25,9 @@ LONGEST_NAME = 49
 """Longest metadata.name: the operator makes longer ones of it."""
 LONGEST_NAMESPACE = 63
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", re.ASCII)
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(:\d\d)?(\.\d{1,6})?\s?([Zz]|UTC|utc|[+-]\d\d:?\d\d)?", re.ASCII)
+_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(:\d\d)?(\.\d{1,6})?\s?([Zz]|UTC|utc|[+-]\d\d(?::?\d\d)?)?", re.ASCII
+)
 _FORM = "Write it with its zone, such as 2026-11-22T08:14:35Z or 2026-11-22T09:14:35+01:00; or latest for all."
 
 
@@ -66,7 +68,8 @@ def target_of(text: str | None, name: str) -> str:
         )
     if zone in ("Z", "z", "UTC", "utc"):
         return f"{written}Z"
-    return f"{written}{zone if ':' in zone else f'{zone[:3]}:{zone[3:]}'}"
+    # psql writes whole hours without minutes: +01.
+    return f"{written}{zone[:3]}:{zone[3:].lstrip(':') or '00'}"
 
 
 def _moment(match: re.Match[str]) -> datetime | None:
@@ -107,11 +110,15 @@ def check_new_file(path: str) -> None:
     Raises:
         UsageError: It is there already, or its directory is not.
     """
+    if path == "-":
+        raise UsageError("the manifest is written to a file", "Name it with --output-file; it is printed as well.")
+    if os.path.isdir(path):
+        raise UsageError(f"{path} is a directory", "Name a new file in it with --output-file.")
     if os.path.lexists(path):
         raise UsageError(
             f"{path} is there already",
-            f"Where an earlier run wrote it: planton apply -f {shlex.quote(path)}. Else name another file with "
-            "--output-file.",
+            f"Where an earlier run wrote it for the same time: planton apply -f {shlex.quote(path)}. Else name another "
+            "file with --output-file.",
         )
     if path.lower().endswith(".json"):
         raise UsageError(f"{path} would be read as JSON", "The manifest is YAML: name a file that ends in .yaml.")
@@ -170,13 +177,13 @@ def is_wanted(draft: RestoreDraft, console: Console) -> bool:
         console: Where to ask.
 
     Returns:
-        True for a plain yes; False for anything else, and where there is no terminal to ask on.
+        True for y or yes; False for anything else, and where there is no terminal to ask on.
     """
     if sys.stdin is None or not sys.stdin.isatty() or not console.notices_on_terminal:
         console.plain("There is no terminal to ask on, and no --yes.")
         return False
     console.flush()
-    console.plain(f"Make {draft.namespace}/{draft.manifests[0].metadata.name} now? Only `yes` is one:")
+    console.plain(f"Make {draft.namespace}/{draft.manifests[0].metadata.name} now? yes or no:")
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
@@ -191,6 +198,19 @@ def apply_command(path: str, arguments: argparse.Namespace) -> str:
         The command, with the same cluster.
     """
     return shlex.join(["planton", "apply", "-f", path, *_cluster(arguments)])
+
+
+def status_command(path: str, arguments: argparse.Namespace) -> str:
+    """Gives the command that says how the restore stands.
+
+    Args:
+        path: Where the manifest is.
+        arguments: What was asked for.
+
+    Returns:
+        The command, with the same cluster.
+    """
+    return shlex.join(["planton", "status", "-f", path, *_cluster(arguments)])
 
 
 def _cluster(arguments: argparse.Namespace) -> list[str]:
@@ -247,11 +267,10 @@ def show_what_follows(draft: RestoreDraft, path: str, arguments: argparse.Namesp
     """
     name = draft.manifests[0].metadata.name
     if not arguments.wait:
-        status = shlex.join(["planton", "status", "-f", path, *_cluster(arguments)])
         console.plain(
             f"{draft.namespace}/{name} is being restored: the operator makes its pod, which fetches the base backup "
             "and replays the WAL.\n"
-            f"When it is there, and that it is not an empty database: {status}"
+            f"When it is there, and that it is not an empty database: {status_command(path, arguments)}"
         )
     console.plain(
         f"Then look at the newest rows in {draft.namespace}/{name}, and switch applications over to it: "

@@ -1,7 +1,8 @@
-"""Tables that fit the terminal: cells are wrapped, never cut, and commands stay whole."""
+"""Tables that fit the terminal: cells are wrapped, never cut, and commands, times and names of WAL stay whole."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 
@@ -10,6 +11,8 @@ from planton.cli._output import Console, printable
 _GAP = "  "
 _COPIED = "kubectl "
 """Begins what people copy into a shell: it stays whole, in however narrow a terminal."""
+_WHOLE = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z|(?:base_)?[0-9A-F]{24}(?:_D_[0-9A-F]{24})?", re.ASCII)
+"""What people copy into the next command: times, base backups and WAL segments. It stays whole, too."""
 _NARROWEST = 12
 """Columns are not made narrower than this; a terminal with less room gets long lines."""
 
@@ -41,6 +44,7 @@ def show_table(
     cells += [[printable(row[index]) for index in used] for row in rows]
     widths = _fit(
         [max(max(map(_width, row[column].split("\n"))) for row in cells) for column in range(len(used))],
+        [max(max(map(_least, row[column].split("\n"))) for row in cells) for column in range(len(used))],
         None if console.width is None else console.width - len(indent),
     )
     for number, row in enumerate(cells):
@@ -60,17 +64,22 @@ def show_table(
             console.out((indent + _GAP.join(parts)).rstrip())
 
 
-def _fit(natural: list[int], room: int | None) -> list[int]:
+def _fit(natural: list[int], least: list[int], room: int | None) -> list[int]:
     """Takes from the widest column until the table fits; from the first one, which names the row, never."""
     widths = list(natural)
     if room is None:
         return widths
     while sum(widths) + len(_GAP) * (len(widths) - 1) > room:
-        widest = max(range(1, len(widths)), key=lambda index: widths[index], default=0)
-        if widest == 0 or widths[widest] <= _NARROWEST:
+        wide = [index for index in range(1, len(widths)) if widths[index] > max(least[index], _NARROWEST)]
+        if not wide:
             break
+        widest = max(wide, key=lambda index: widths[index])
         widths[widest] -= 1
     return widths
+
+
+def _least(text: str) -> int:
+    return max((len(found.group()) for found in _WHOLE.finditer(text)), default=0)
 
 
 def _wrap(cell: str, width: int) -> list[str]:
@@ -97,7 +106,11 @@ def _cut(text: str, width: int) -> int:
             break
         fits = index + 1
     best = max(text.rfind(mark, 0, fits) for mark in " /,")
-    return best + 1 if best >= fits // 2 else max(fits, 1)
+    cut = best + 1 if best >= fits // 2 else max(fits, 1)
+    for found in _WHOLE.finditer(text):
+        if 0 < found.start() < cut < found.end():
+            return found.start()
+    return cut
 
 
 def _width(text: str) -> int:

@@ -133,10 +133,11 @@ def _run(arguments: argparse.Namespace, console: Console, target: str, path: str
         is_wanted,
         show_manifest,
         show_what_follows,
+        status_command,
         write_new_file,
     )
     from planton.cluster.restore import RestoreRequest
-    from planton.errors import PlantonError
+    from planton.errors import PlantonError, WaitError
 
     console.transient(f"asking {cluster.identity.server}")
     request = RestoreRequest(
@@ -173,6 +174,13 @@ def _run(arguments: argparse.Namespace, console: Console, target: str, path: str
             arguments,
             console,
         )
+    except WaitError:
+        # Nothing is wrong yet: a large database takes longer than the timeout.
+        console.plain(
+            f"What was applied goes on in the cluster: {status_command(path, arguments)}\n"
+            f"{path} stays; if something of it is missing there: {apply_command(path, arguments)}"
+        )
+        raise
     except PlantonError:
         console.plain(f"{path} stays; once it is mended: {apply_command(path, arguments)}")
         raise

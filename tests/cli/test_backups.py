@@ -129,6 +129,8 @@ def test_empty(manifests: Made, capsys: pytest.CaptureFixture[str]) -> None:
     files = manifests("nothing", Archive())
     assert main(["backups", "list", "nothing", "-f", files]) == 0
     assert "The archive is empty." in capsys.readouterr().out
+    assert main(["backups", "show", "nothing", "LATEST", "-f", files]) == 1
+    assert "the archive has no base backup\n`planton backups create`" in capsys.readouterr().err
     assert main(["backups", "window", "nothing", "-f", files]) == 1
     assert main(["backups", "window", "nothing", "-f", files, "-o", "json"]) == 1
     assert json.loads(capsys.readouterr().out.partition("\n{")[2].join(["{", ""]))["window"] is None

@@ -18,7 +18,7 @@ from planton.cluster import Change, PlanOptions
 from planton.cluster.restore import RestoreDraft, RestoreRequest
 from planton.cluster.restored import Restoration, RestorationState
 from planton.cluster.status import ResourceStatus
-from planton.errors import ClusterError, RefusedError
+from planton.errors import ClusterError, RefusedError, WaitError
 from planton.types import Resource
 from tests.cli.fake import FakeCluster
 from tests.cli.support import Terminal, on_terminal
@@ -57,6 +57,7 @@ def restoring(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Restoring:
         ("2026-11-22T08:14Z", "2026-11-22T08:14:00Z"),
         ("2026-11-22T08:14:35.123456+01:00", "2026-11-22T08:14:35.123456+01:00"),
         ("2026-11-22T08:14:35-0530", "2026-11-22T08:14:35-05:30"),
+        ("2026-11-22 08:14:35.6+01", "2026-11-22T08:14:35.6+01:00"),
     ],
 )
 def test_times(given: str, expected: str) -> None:
@@ -68,7 +69,8 @@ def test_times(given: str, expected: str) -> None:
 
 @pytest.mark.parametrize(
     "given", ["", "now", "yesterday", "2026-11-22", "08:14:35Z", "2026-02-30T08:14:35Z", "2026-11-22T25:00:00Z",
-              "2026-11-22T08:14:35+99:00", "2026-11-22T08:14:35.1234567Z", "1700000000", "\uff12026-11-22T08:14:35Z"]
+              "2026-11-22T08:14:35+99:00", "2026-11-22T08:14:35+1", "2026-11-22T08:14:35+24",
+              "2026-11-22T08:14:35.1234567Z", "1700000000", "\uff12026-11-22T08:14:35Z"]
 )  # fmt: skip
 def test_what_is_no_time(given: str) -> None:
     with pytest.raises(UsageError, match="is no time") as caught:
@@ -111,6 +113,8 @@ def test_without_a_zone(monkeypatch: pytest.MonkeyPatch, zone: str, remedy: str)
         ([*ARGV, "--as-namespace", "A"], '--as-namespace "A" is no name'),
         ([*ARGV, "--yes", "--no-apply"], "--yes and --no-apply contradict each other"),
         ([*ARGV, "--output-file", "there.yaml"], "there.yaml is there already"),
+        ([*ARGV, "--output-file", "."], ". is a directory"),
+        ([*ARGV, "--output-file", "-"], "the manifest is written to a file"),
         ([*ARGV, "--output-file", "nowhere/x.yaml"], "the directory of nowhere/x.yaml is not there"),
         ([*ARGV, "--output-file", "x.json"], "x.json would be read as JSON"),
     ],
@@ -246,4 +250,14 @@ def test_a_failed_apply_says_how_to_go_on(
     restoring.error = ClusterError("it is gone", phase="apply")
     assert main([*ARGV, "--yes"]) == 1
     assert "again.yaml stays; once it is mended: planton apply -f again.yaml\n" in capsys.readouterr().err
+
+
+def test_one_that_takes_longer_is_no_failure(
+    capsys: pytest.CaptureFixture[str], restoring: Restoring, tmp_path: Path
+) -> None:
+    restoring.error = WaitError(["postgresql/shop/db-again: no pod is ready"], seconds=300.0)
+    assert main([*ARGV, "--yes", "--wait"]) == 1
+    err = capsys.readouterr().err
+    assert "What was applied goes on in the cluster: planton status -f again.yaml\n" in err
+    assert "mended" not in err
     assert (tmp_path / "again.yaml").exists()

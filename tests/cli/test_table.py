@@ -53,6 +53,26 @@ def test_a_command_stays_whole_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPa
     assert "\x1b[1m\x1b[0m" not in stream.text
 
 
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_times_and_names_of_wal_stay_whole(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(Console, "width", property(lambda self: columns))
+    row = (
+        "1",
+        "2026-11-22T11:59:52.700000Z",
+        "base_000000010000000000000033_D_000000010000000000000003 and 2 later ones",
+        "2026-11-20T02:00:44Z to 2026-11-20T23:19:54Z",
+        "from there on 000000010000000000000021 is missing",
+    )
+    show_table(Console(), ("N", "BEFORE", "FROM BACKUP", "ARCHIVED", "WHY NOT"), [row])
+    for word in " ".join(row).split():
+        assert word in stream.text
+    # Words go to the next line all the same.
+    assert len(stream.text.splitlines()) > 2
+
+
 def test_control_characters_in_cells_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     show_table(Console(), ("A",), (("\x1b[2J",),))
     assert "\x1b" not in capsys.readouterr().out
