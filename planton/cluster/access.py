@@ -11,6 +11,7 @@ from planton.catalogue.archive import Archive
 from planton.cluster import admission
 from planton.cluster._server import Server
 from planton.cluster.inventory import Inventory, operator_gives, read_inventory
+from planton.cluster.left_access import read_access, read_left_archives
 from planton.cluster.references import resolve
 from planton.cluster.sources import access_of_live
 from planton.errors import ManifestError, Problem, RefusedError
@@ -82,6 +83,7 @@ def find_access(
         server: The API server.
         messages: The set, with its defaults filled; empty to go by the cluster alone.
         name: metadata.name of the database; of one that is in the cluster only, also the name of its custom resource.
+            Without manifests also of one that was deleted, by the record of archives.
         namespace: Its namespace, where several databases have that name.
         operator_namespace: Namespace of the operator, where the cluster has several.
 
@@ -100,8 +102,19 @@ def find_access(
         sources=wanted_sources(messages),
     )
     if not messages:
-        return access_in_cluster(server, inventory, find_database(inventory, name, namespace))
+        return _left_access(server, inventory, name, namespace) or access_in_cluster(
+            server, inventory, find_database(inventory, name, namespace)
+        )
     return access_in_manifests(server, inventory, messages, name, namespace)
+
+
+def _left_access(server: Server, inventory: Inventory, name: str, namespace: str | None) -> ArchiveAccess | None:
+    """Finds the archive of a database that is gone by the record; None for one that is there, or not written down."""
+    live = {(one["metadata"]["name"], one["metadata"]["namespace"]) for one in inventory.databases}
+    if any(one in (cluster_name(name), name) and namespace in (None, space) for one, space in live):
+        return None
+    left = read_left_archives(server, inventory.operator_namespace, name, namespace)
+    return read_access(server, left[0], inventory.operator_namespace) if len(left) == 1 else None
 
 
 def access_in_manifests(

@@ -222,8 +222,8 @@ def _owner(bucket: Bucket, target: Target, server: Server | None) -> Finding:
 
 
 _TAKE_ANOTHER = (
-    "A new database would write into what another one has left, and both are lost. Give it another s3_prefix, or empty "
-    "that place; to restore from it, use clone. If it is meant: --allow-archive-reuse."
+    "A new database would write into what another one has left, and both are lost. To have that one back: planton "
+    "restore. Else give this one another s3_prefix. If it is meant: --allow-archive-reuse."
 )
 
 

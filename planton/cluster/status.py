@@ -253,7 +253,7 @@ def _database(
         replicas=wanted,
         ready_replicas=ready_pods,
         pods=pods,
-        events=_events(server, namespace, name, problems),
+        events=_events(server, namespace, name, problems, _neighbours(inventory, namespace)),
         differing=differ,
         problems=tuple(problems),
         restoration=restored,
@@ -321,11 +321,22 @@ def _pods(server: Server, namespace: str, labels: str, problems: list[str]) -> t
     )
 
 
-def _events(server: Server, namespace: str, name: str, problems: list[str]) -> tuple[EventStatus, ...]:
+def _neighbours(inventory: Inventory, namespace: str) -> tuple[str, ...]:
+    return tuple(
+        str(one["metadata"]["name"]) for one in inventory.databases if one["metadata"]["namespace"] == namespace
+    )
+
+
+def _events(
+    server: Server, namespace: str, name: str, problems: list[str], others: Sequence[str] = ()
+) -> tuple[EventStatus, ...]:
     events = []
     for event in _readable(server, EVENT, namespace, problems, fields="type=Warning"):
         about = event.get("involvedObject") or {}
-        if str(about.get("name", "")) == name or str(about.get("name", "")).startswith(f"{name}-"):
+        what = str(about.get("name", ""))
+        # Of `db-orders-eu-0` there is a database db-orders, too, and it is not that one's.
+        whose = max((one for one in (name, *others) if what == one or what.startswith(f"{one}-")), key=len, default="")
+        if whose == name:
             events.append(_event(server, event, about))
     return tuple(sorted(events, key=lambda one: one.time, reverse=True)[:_LATEST_EVENTS])
 

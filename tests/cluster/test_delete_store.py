@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -78,6 +79,10 @@ def test_a_database_is_deleted_and_its_archive_leads_back(
     assert access is not None
     found = catalogue_of(access)
     assert (found.segments, len(found.backups)) == (25, 1)
+    # And so its times can be seen.
+    capsys.readouterr()
+    assert main(["backups", "window", name, "-o", "json", *arguments[-2:]]) == 0
+    assert json.loads(capsys.readouterr().out)["archive"] == f"s3://{name}/deep/db-{name}/17"
     # By the file alone: planton has a plan for it, with the keys of the Secret that stayed.
     manifest = path.read_text()
     assert object_store.secret_access_key not in manifest

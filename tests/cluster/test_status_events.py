@@ -1,0 +1,34 @@
+"""Whose event is whose; no cluster is needed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from planton.cluster.mask import Scrubber
+from planton.cluster.status import _events
+
+
+class Said:
+    """A server that has events about some objects."""
+
+    scrubber = Scrubber([])
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def list(self, *_: Any, **__: Any) -> list[Any]:
+        return [{"metadata": {}, "involvedObject": {"kind": "Pod", "name": one}, "reason": "x"} for one in self.names]
+
+
+def test_events_are_of_the_database_whose_name_fits_best() -> None:
+    server: Any = Said(
+        "db-orders", "db-orders-0", "db-orders-eu", "db-orders-eu-0", "db-billing-0", "pgdata-db-orders-0"
+    )
+    others = ("db-orders", "db-orders-eu", "db-billing")
+
+    def of(name: str, known: tuple[str, ...] = others) -> set[str]:
+        return {event.subject.removeprefix("Pod/") for event in _events(server, "a", name, [], known)}
+
+    assert of("db-orders") == {"db-orders", "db-orders-0"}
+    assert of("db-orders-eu") == {"db-orders-eu", "db-orders-eu-0"}
+    assert of("db-orders", ()) == {"db-orders", "db-orders-0", "db-orders-eu", "db-orders-eu-0"}
