@@ -261,19 +261,20 @@ def add_all(parser: Parser) -> None:
     parser.add_argument("--all", action="store_true", help="list objects that do not change, too")
 
 
-def add_timeout(parser: Parser, scope: str = "") -> None:
+def add_timeout(parser: Parser, scope: str = "", *, default: str = "5m") -> None:
     """Adds --timeout.
 
     Args:
         parser: Parser of a verb.
         scope: Begins its help, where it does not hold for all that the verb does.
+        default: The duration without it.
     """
     parser.add_argument(
         "--timeout",
         type=duration,
-        default=300.0,
+        default=duration(default),
         metavar="DURATION",
-        help=f"{scope}how long to wait at most, all in all: seconds, or such as 90s, 5m, 1h30m (default: 5m)",
+        help=f"{scope}how long to wait at most, all in all: seconds, or such as 90s, 5m, 1h30m (default: {default})",
     )
 
 

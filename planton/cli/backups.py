@@ -57,7 +57,7 @@ def configure(parser: Parser) -> None:
     add_output(parser, "table", "json", "yaml")
     parser.add_argument("-n", "--namespace", metavar="NAMESPACE", help="its namespace, where several have that name")
     parser.add_argument("--live", action="store_true", help="ask the cluster too, where there are manifests")
-    add_timeout(parser, "for create: ")
+    add_timeout(parser, "for create: ", default="1h")
     add_cluster(parser)
     add_operator(parser.add_argument_group("planning"))
 

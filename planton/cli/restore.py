@@ -70,7 +70,8 @@ def configure(parser: Parser) -> None:
     add_output(parser, "table", "json", "yaml")
     add_all(parser)
     parser.add_argument("--wait", action="store_true", help="wait until the database runs, and prove what it holds")
-    add_timeout(parser)
+    # A restore takes as long as it takes to fetch the base backup.
+    add_timeout(parser, default="1h")
     add_cluster(parser)
     group = parser.add_argument_group("planning")
     add_target(group)
