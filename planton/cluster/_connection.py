@@ -7,6 +7,7 @@ its `request` with `serialize=False`, and a pair as `_request_timeout` (a number
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -339,6 +340,11 @@ class Connection:
             return _Failure(0, "BadAnswer", "the answer is not what an API server says")
 
 
+# How OpenSSL and Python say that the other side ended the connection: "EOF occurred in violation of protocol",
+# "UNEXPECTED_EOF_WHILE_READING", "Connection reset by peer".
+_CUT = re.compile(r"(?<![A-Za-z])EOF(?![A-Za-z])|reset by peer")
+
+
 def _refusal(error: Any) -> _Failure:
     status = int(error.status or 0)
     body = error.body.decode("utf-8", errors="replace") if isinstance(error.body, bytes) else (error.body or "")
@@ -354,6 +360,9 @@ def _refusal(error: Any) -> _Failure:
     )
     # Without a Status from the server its own words are a proxy's page, or the client's on TLS: only the latter helps.
     fallback = str(error.reason or "no reason given").splitlines()[-1] if status == 0 else f"HTTP status {status}"
+    if status == 0 and _CUT.search(fallback):
+        # A server that goes down in a handshake: as with any connection that ends, another attempt may help.
+        return _Failure(0, NO_CONNECTION, f"no answer: {fallback}")
     return _Failure(
         status,
         str(answer.get("reason") or ("TLS" if status == 0 else "")),

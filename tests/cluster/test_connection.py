@@ -258,3 +258,35 @@ def test_a_deletion_of_what_is_gone_is_no_failure(script: Script) -> None:
     script.answers = [GOOD, status(404, "NotFound", "no")]
     assert server.delete(KEY, uid="1")
     assert not server.delete(KEY, uid="1")
+
+
+def test_a_connection_that_ends_in_the_handshake_is_tried_again(tmp_path: Path) -> None:
+    """As a server does that goes down: it has accepted, has got the first words of TLS, and ends."""
+    accepted: list[int] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def end_each() -> None:
+            while True:
+                try:
+                    connection = server.accept()[0]
+                except OSError:
+                    return
+                with connection:
+                    accepted.append(len(connection.recv(1024)))
+
+        thread = threading.Thread(target=end_each, daemon=True)
+        thread.start()
+        kubeconfig = tmp_path / "kubeconfig"
+        kubeconfig.write_text(
+            "apiVersion: v1\nkind: Config\ncurrent-context: x\nusers: [{name: x, user: {token: x}}]\n"
+            "contexts: [{name: x, context: {cluster: x, user: x}}]\n"
+            f"clusters: [{{name: x, cluster: {{server: 'https://127.0.0.1:{server.getsockname()[1]}'}}}}]\n"
+        )
+        connection = open_connection(kubeconfig, None)
+        connection._sleep = lambda seconds: None
+        with pytest.raises(ApiError) as caught:
+            connection.send(get("/version"), subject="x", phase="read", scrub=str)
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join(10)
+    assert (caught.value.status, caught.value.reason) == (0, "NoConnection")
+    assert len(accepted) > 1
