@@ -147,14 +147,32 @@ def environment(
     """
     prepared = prepare(manifests)
     existing = existing or Existing()
-    databases = [message for message in prepared if isinstance(message, PostgresKubernetes)]
+    found = find_message(prepared, name, namespace)
+    platform, existing = in_force(prepared, platform, existing)
+    return translate_environment(found, platform, existing)
+
+
+def find_message(messages: Sequence[Resource], name: str, namespace: str | None) -> PostgresKubernetes:
+    """Finds a database of manifests.
+
+    Args:
+        messages: The set.
+        name: Its metadata.name.
+        namespace: Its namespace, where several have that name.
+
+    Returns:
+        The database.
+
+    Raises:
+        ManifestError: There is none of that name, or there are several.
+    """
+    databases = [message for message in messages if isinstance(message, PostgresKubernetes)]
     found = [
         message for message in databases if message.metadata.name == name and namespace in (None, namespace_of(message))
     ]
     if len(found) != 1:
         raise ManifestError([_not_one(name, namespace, found, databases)])
-    platform, existing = in_force(prepared, platform, existing)
-    return translate_environment(found[0], platform, existing)
+    return found[0]
 
 
 def _not_one(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from planton.catalogue.archive import Archive
@@ -14,8 +13,9 @@ from planton.cluster.inventory import Inventory, operator_gives, read_inventory
 from planton.cluster.left_access import read_access, read_left_archives
 from planton.cluster.references import resolve
 from planton.cluster.sources import access_of_live
-from planton.errors import ManifestError, Problem, RefusedError
+from planton.errors import RefusedError
 from planton.manifest import Manifests, prepare
+from planton.rendering import find_message
 from planton.translate.archive_access import ArchiveAccess, access_of
 from planton.translate.archive_sources import wanted_sources, with_set_sources
 from planton.translate.collect import in_force
@@ -23,7 +23,7 @@ from planton.translate.contract import KubernetesObject
 from planton.translate.existing import Existing
 from planton.translate.names import cluster_name, namespace_of
 from planton.translate.platform import BackupPlatform
-from planton.types import PostgresKubernetes, Resource
+from planton.types import Resource
 
 if TYPE_CHECKING:
     from planton.cluster.cluster import Cluster
@@ -184,36 +184,6 @@ def access_in_cluster(server: Server, inventory: Inventory, database: Kubernetes
         metadata = database["metadata"]
         raise RefusedError([f"postgresql/{metadata['namespace']}/{metadata['name']} {found.lacking}"])
     return found.access
-
-
-def find_message(messages: Sequence[Resource], name: str, namespace: str | None) -> PostgresKubernetes:
-    """Finds a database of manifests.
-
-    Args:
-        messages: The set.
-        name: Its metadata.name.
-        namespace: Its namespace, where several have that name.
-
-    Returns:
-        The database.
-
-    Raises:
-        ManifestError: There is none of that name, or there are several.
-    """
-    databases = [one for one in messages if isinstance(one, PostgresKubernetes)]
-    found = [one for one in databases if one.metadata.name == name and namespace in (None, namespace_of(one))]
-    if len(found) == 1:
-        return found[0]
-    subject = f"PostgresKubernetes/{name}"
-    if found:
-        spaces = ", ".join(sorted(namespace_of(one) for one in found))
-        raise ManifestError(
-            [Problem(f"several databases have this name; say which namespace: {spaces}", subject=subject)]
-        )
-    where = f" in namespace {namespace}" if namespace else ""
-    near = get_close_matches(name, [one.metadata.name for one in databases], n=1)
-    hint = f'; did you mean "{near[0]}"?' if near else ""
-    raise ManifestError([Problem(f"no database of this name{where} is in these manifests{hint}", subject=subject)])
 
 
 def find_database(inventory: Inventory, name: str, namespace: str | None) -> KubernetesObject:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
+from planton.catalogue.archive import Archive
 from planton.catalogue.model import Catalogue
 from planton.cluster._resources import POSTGRESQL, SECRET, Key, key_of
 from planton.cluster._server import Server
@@ -120,15 +121,11 @@ class ArchiveReader:
             StoreError: The archive cannot be read.
             ClusterError: The API server refused.
         """
-        from planton.catalogue.bucket import open_bucket
-        from planton.catalogue.reading import read_latest
-
         access = self._access_of(key)
         if access is None:
             subject = f"the archive of {key.namespace}/{key.name}"
             raise StoreError("nobody knows how it is reached", subject=subject, problem="refused")
-        latest = read_latest(open_bucket(access))
-        return (latest.backup, latest.backup_modified) if latest.backup and latest.backup_modified else None
+        return Archive(access).newest()
 
     def scrubber(self, key: Key) -> Scrubber:
         """Gives what knows the credentials with which the archive of a database is reached and read.
@@ -179,13 +176,4 @@ def catalogue_of(access: ArchiveAccess) -> Catalogue:
     Raises:
         StoreError: The store refused, or could not be reached.
     """
-    # Slow to import, and needed only where an archive is looked into.
-    from planton.catalogue.bucket import open_bucket
-    from planton.catalogue.reading import read_catalogue
-    from planton.catalogue.wal_archive import open_wal
-
-    bucket = open_bucket(access)
-    now = datetime.now(UTC)
-    return read_catalogue(
-        bucket, now=now, retention=access.retention, wal=open_wal(bucket, access), prefix=access.prefix
-    )
+    return Archive(access).catalogue()

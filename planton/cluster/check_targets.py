@@ -8,12 +8,13 @@ from dataclasses import replace
 from planton.catalogue.probe import Finding, probe_key
 from planton.cluster._resources import POSTGRESQL, Key, key_of
 from planton.cluster._server import Server, in_parallel, results
-from planton.cluster.access import facts_in_force, find_database, find_message
+from planton.cluster.access import facts_in_force, find_database
 from planton.cluster.checks import Checked, Target
 from planton.cluster.inventory import Inventory, operator_gives
 from planton.cluster.references import resolve
 from planton.cluster.sources import access_of_live
 from planton.manifest import Manifests
+from planton.rendering import find_message
 from planton.translate.archive import resolve as resolved
 from planton.translate.archive_access import ArchiveAccess, access_from, access_of
 from planton.translate.archive_sources import live_source

@@ -15,12 +15,13 @@ from typing import Any
 from planton.cluster import admission
 from planton.cluster._resources import SECRET, Key
 from planton.cluster._server import Server
-from planton.cluster.access import facts_in_force, find_database, find_message
+from planton.cluster.access import facts_in_force, find_database
 from planton.cluster.inventory import Inventory, read_inventory
 from planton.cluster.restore_config import HasKey, carried_config, location_of
 from planton.cluster.restore_source import HEAD, left_tree, live_tree
 from planton.errors import ManifestError, Problem, RefusedError
 from planton.manifest import Manifests, dumps, loads
+from planton.rendering import find_message
 from planton.translate.database_facts import postgres_version
 from planton.translate.names import NAMESPACE_LABEL, cluster_name, namespace_of
 from planton.translate.platform import BackupPlatform
