@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check tests tests-bounds bench gen format lock sandbox sandbox-down examples clean
+.PHONY: help setup demo test check tests tests-bounds bench reliability gen format lock sandbox sandbox-down examples clean
 
 help: ## shows this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ tests-bounds: $(STAMP) ## the pure tests with the oldest and the newest dependen
 bench: $(STAMP) ## measures how fast it is (5 minutes); docs/performance.md has the tables
 	@$(BIN)/python -m sandbox build
 	@$(BIN)/python -m benchmarks.catalogue
+
+reliability: $(STAMP) ## the tests of bad days with many random moments (an hour); writes docs/reliability.md
+	@$(BIN)/python -m sandbox build
+	@$(BIN)/python scripts/reliability.py
 
 gen: $(STAMP) ## makes gen/ from proto/
 	@$(BIN)/python scripts/generate.py

@@ -14,6 +14,7 @@ KUBERNETES_VERSION = "v1.36.3"
 ETCD_VERSION = "v3.6.16"
 OPERATOR_VERSION = "v1.15.1"
 VERSITYGW_VERSION = "v1.8.0"
+HELM_VERSION = "v3.22.0"
 
 _VERSION_PACKAGE = "k8s.io/component-base/version"
 _MAJOR, _MINOR, _ = KUBERNETES_VERSION.removeprefix("v").split(".")
@@ -111,4 +112,22 @@ VERSITYGW = Recipe(
     folder="versitygw",
     package="github.com/versity/versitygw/cmd/versitygw",
     minutes=1,
+)
+
+# Only the benchmarks run these two, to have something to be measured beside.
+KUBECTL = Recipe(
+    name="kubectl",
+    version=KUBERNETES_VERSION,
+    folder="kubectl",
+    package="k8s.io/kubernetes/cmd/kubectl",
+    minutes=1,
+    ldflags=API_SERVER.ldflags,
+)
+
+HELM = Recipe(
+    name="helm",
+    version=HELM_VERSION,
+    folder="helm",
+    package="helm.sh/helm/v3/cmd/helm",
+    minutes=2,
 )

@@ -26,7 +26,7 @@ from typing import IO
 
 from sandbox._errors import BuildError
 from sandbox._processes import tied
-from sandbox._recipes import ALL, API_SERVER, ETCD, MODULES, OPERATOR, VERSITYGW, Recipe, Replacement
+from sandbox._recipes import ALL, API_SERVER, ETCD, HELM, KUBECTL, MODULES, OPERATOR, VERSITYGW, Recipe, Replacement
 
 Report = Callable[[str], None]
 
@@ -45,6 +45,14 @@ class Binaries:
     etcd: Path
     api_server: Path
     operator: Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Clients:
+    """Paths of the built programs that others use on a cluster."""
+
+    kubectl: Path
+    helm: Path
 
 
 def ensure(report: Report | None = None, *, rebuild: bool = False) -> Binaries:
@@ -79,6 +87,23 @@ def ensure_object_store(report: Report | None = None, *, rebuild: bool = False) 
         BuildError: if the toolchain is missing or it does not build.
     """
     return _ensure_one(VERSITYGW, report or _to_stderr, rebuild=rebuild)
+
+
+def ensure_clients(report: Report | None = None, *, rebuild: bool = False) -> Clients:
+    """Build the programs that the benchmarks run beside planton and return their paths.
+
+    Args:
+        report: as in `ensure`.
+        rebuild: as in `ensure`.
+
+    Returns:
+        Paths of the programs.
+
+    Raises:
+        BuildError: if the toolchain is missing or a program does not build.
+    """
+    say = report or _to_stderr
+    return Clients(_ensure_one(KUBECTL, say, rebuild=rebuild), _ensure_one(HELM, say, rebuild=rebuild))
 
 
 def cache_root() -> Path:

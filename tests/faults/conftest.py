@@ -1,0 +1,3 @@
+"""What the tests of faults share."""
+
+from tests.faults.observed import observed as observed
