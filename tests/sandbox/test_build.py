@@ -13,7 +13,7 @@ from sandbox._operator_process import IMAGE
 from sandbox._recipes import ALL, ETCD, HELM, KUBECTL, MODULES, OPERATOR, VERSITYGW, Recipe
 
 
-@pytest.mark.parametrize("recipe", (*ALL, VERSITYGW, KUBECTL, HELM), ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize("recipe", [*ALL, VERSITYGW, KUBECTL, HELM], ids=lambda recipe: recipe.name)
 def test_versions_are_those_of_the_module_files(recipe: Recipe) -> None:
     """The version in the recipe is what the program reports; the module file decides what it is."""
     pinned = (MODULES / recipe.folder / "go.mod").read_text(encoding="utf-8").split()
