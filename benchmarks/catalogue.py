@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import re
 import resource
 import statistics
@@ -26,6 +25,7 @@ from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
 
 from benchmarks.listing_store import COUNT
+from benchmarks.report import Table
 from planton.catalogue.bucket import open_bucket
 from planton.catalogue.names import segment_number
 from planton.catalogue.reading import read_catalogue, read_latest
@@ -189,7 +189,7 @@ def _distant_store(segments: int, backups: int, latency: int) -> Iterator[Store]
         yield Store(f"{latency} ms a request", endpoint, ("BENCHBENCHBENCH", "bench/secret"), "us-east-1", count)
 
 
-def _show(store: Store, times: int) -> None:
+def _rows(store: Store, times: int) -> Iterator[list[str]]:
     floor = 0.0
     for what, words in _WORDS.items():
         runs = [_in_a_process(what, store) for _ in range(times)]
@@ -197,20 +197,26 @@ def _show(store: Store, times: int) -> None:
         floor = floor or middle
         memory = max(one["mebibytes"] for one in runs)
         requests = max(int(one["requests"]) for one in runs)
-        ratio = f"{middle / floor:.2f}"
-        print(
-            f"| {store.name} | {words} | {fastest:.2f} s | {middle:.2f} s | {ratio} | {requests} | {memory:.0f} MiB |"
-        )
+        yield [
+            store.name,
+            words,
+            f"{fastest:.2f} s",
+            f"{middle:.2f} s",
+            f"{middle / floor:.2f}",
+            f"{requests}",
+            f"{memory:.0f} MiB",
+        ]
 
 
 def main() -> None:
-    """Measures, and prints a table in Markdown."""
+    """Measures, and shows a table."""
     parser = argparse.ArgumentParser(description="How fast the catalogue of a large archive is read.")
     parser.add_argument("--segments", type=int, default=100_000)
     parser.add_argument("--backups", type=int, default=400)
     parser.add_argument("--latency", type=int, default=30, help="milliseconds of each request (default: 30)")
     parser.add_argument("--times", type=int, default=3, help="how often each is measured (default: 3)")
     parser.add_argument("--only-distant", action="store_true", help="leave the real server out")
+    parser.add_argument("--write", action="store_true", help="write the table into docs/performance.md")
     parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
@@ -220,16 +226,16 @@ def main() -> None:
         return
     from importlib.metadata import version
 
-    print(f"{arguments.segments:,} WAL segments, {arguments.backups} base backups, {arguments.times} runs each")
-    print(
-        f"{os.cpu_count()} CPUs, {platform.system()}, Python {platform.python_version()}, obstore {version('obstore')}"
-    )
-    print("\n| store | what | fastest | median | to the floor | requests | memory |\n|---|---|---|---|---|---|---|")
+    rows: list[list[str]] = []
     with _distant_store(arguments.segments, arguments.backups, arguments.latency) as store:
-        _show(store, arguments.times)
+        rows += _rows(store, arguments.times)
     if not arguments.only_distant:
         with _real_store(arguments.segments, arguments.backups) as store:
-            _show(store, arguments.times)
+            rows += _rows(store, arguments.times)
+    head = ("store", "what", "fastest", "median", "to the floor", "requests", "memory")
+    archive = f"{arguments.segments:,} WAL segments and {arguments.backups} base backups"
+    runs = f"{arguments.times} runs each, every one a process of its own"
+    Table("catalogue", head, rows, (f"obstore {version('obstore')}", archive, runs)).show(write=arguments.write)
 
 
 if __name__ == "__main__":
