@@ -13,8 +13,6 @@ below; each is imported when it is first used, so that `import planton` costs no
 
 from __future__ import annotations
 
-from importlib import import_module
-
 TYPE_CHECKING = False  # The name is what type checkers go by; importing typing would cost every start 4 ms.
 if TYPE_CHECKING:
     from typing import Any
@@ -69,6 +67,8 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # Here, since the command itself does not need it.
+
     value = getattr(import_module(home), name)
     globals()[name] = value
     return value

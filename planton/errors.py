@@ -220,21 +220,26 @@ class WaitError(ClusterError):
 
     Attributes:
         pending: `Kind/namespace/name: what is missing` of each object that was not ready.
+        seconds: How long it was waited for.
     """
 
-    def __init__(self, pending: Sequence[str], *, seconds: float, changes: Sequence[Change] = ()) -> None:
+    def __init__(
+        self, pending: Sequence[str], *, seconds: float, changes: Sequence[Change] = (), remedy: str = ""
+    ) -> None:
         """Makes the error.
 
         Args:
             pending: What was not ready.
             seconds: How long it was waited for.
             changes: What had been done before.
+            remedy: What to do; empty for what can be done about an apply.
         """
         self.pending = tuple(pending)
+        self.seconds = seconds
         super().__init__(
             f"not ready after {seconds:g} s:\n" + "\n".join(f"  {line}" for line in self.pending),
             phase="wait",
             reason="Timeout",
-            remedy="What was done stays. Look into the above, then run the same command again.",
+            remedy=remedy or "What was done stays. Look into the above, then run the same command again.",
             changes=changes,
         )

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from difflib import get_close_matches
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
-from planton.errors import ManifestError, Problem
+from planton.collector import Uncollected
+from planton.errors import ManifestError, Origin, Problem
 from planton.manifest import Manifests, prepare
+from planton.manifest._load import prepared
 from planton.translate.collect import collect, in_force
 from planton.translate.contract import KubernetesObject
-from planton.translate.environment import Variable
-from planton.translate.environment import environment as translate_environment
 from planton.translate.existing import Existing
 from planton.translate.names import namespace_of
 from planton.translate.platform import BackupPlatform
 from planton.translate.secret_values import SecretData
 from planton.types import PostgresKubernetes, Resource
+
+if TYPE_CHECKING:
+    from planton.translate.variables import Variable
 
 
 class Rendering(Sequence[KubernetesObject]):
@@ -50,7 +51,9 @@ class Rendering(Sequence[KubernetesObject]):
             warnings: What is worth saying.
         """
         self._objects = tuple(
-            {**one, "data": SecretData(one["data"])} if one.get("kind") == "Secret" and "data" in one else one
+            {**one, "data": SecretData(one["data"])}
+            if one["kind"] == "Secret" and "data" in one and type(one["data"]) is not SecretData
+            else one
             for one in objects
         )
         self.manifests = manifests
@@ -94,11 +97,12 @@ def render(
     Raises:
         ManifestError: The messages cannot be used; it holds all problems at once.
     """
-    prepared = prepare(manifests)
-    collected = collect(prepared, prepared.origins, platform, existing or Existing())
-    if collected.errors:
-        raise ManifestError(located(collected.errors, prepared))
-    return Rendering(collected.objects, prepared, collected.platform, located(collected.warnings, prepared))
+    with Uncollected():
+        filled, reading = prepared(manifests)
+        collected = collect(reading, filled.origins, platform, existing or Existing())
+        if collected.errors:
+            raise ManifestError(located(collected.errors, filled))
+        return Rendering(collected.objects, filled, collected.platform, located(collected.warnings, filled))
 
 
 def validate(
@@ -149,6 +153,9 @@ def environment(
     existing = existing or Existing()
     found = find_message(prepared, name, namespace)
     platform, existing = in_force(prepared, platform, existing)
+    # Imported here, and only what `render` does not need: how long its start takes counts.
+    from planton.translate.environment import environment as translate_environment
+
     return translate_environment(found, platform, existing)
 
 
@@ -186,6 +193,8 @@ def _not_one(
     if found:
         spaces = ", ".join(sorted(namespace_of(message) for message in found))
         return Problem(f"several databases have this name; say which namespace: {spaces}", subject=subject)
+    from difflib import get_close_matches
+
     near = get_close_matches(name, [message.metadata.name for message in databases], n=1)
     hint = f'; did you mean "{near[0]}"?' if near else ""
     return Problem(f"no database of this name{where} is in these manifests{hint}", subject=subject)
@@ -201,10 +210,16 @@ def located(problems: Sequence[Problem], manifests: Manifests) -> list[Problem]:
     Returns:
         The problems in their order.
     """
+    if not problems:
+        return []
     indexes = {origin: index for index, origin in enumerate(manifests.origins) if origin.file}
     located = []
     for problem in problems:
-        index = indexes.get(problem.origin)
+        origin = problem.origin
+        index = indexes.get(origin)
         line = manifests.line(index, problem.path) if index is not None else 0
-        located.append(replace(problem, origin=replace(problem.origin, line=line)) if line else problem)
+        if line:
+            origin = Origin(origin.file, origin.document, line)
+            problem = Problem(problem.message, problem.path, origin, problem.subject)
+        located.append(problem)
     return located

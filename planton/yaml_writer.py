@@ -7,14 +7,20 @@ types, and takes several times longer. Here every string that is not plainly a w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*", re.ASCII)
 # What YAML 1.1 or 1.2 readers take for a boolean, a null or a number.
 _RESERVED = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"})
-# Double-quoted YAML takes JSON's escapes; line separators and what a terminal would act on are escaped too.
-_ESCAPED = re.compile(r'["\\\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]')
+_LONGEST_RESERVED = max(map(len, _RESERVED))
+_MOST_KEYS = 1000
+_PART = 500
+# Double-quoted YAML takes JSON's escapes; line separators and what a terminal would act on are escaped too, such as
+# what turns the direction of writing.
+_ESCAPED = re.compile(
+    r'["\\\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]'
+)
 _SHORT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
@@ -36,7 +42,7 @@ def scalar(value: str | int | float | bool | None) -> str:
         TypeError: It is of another type.
     """
     if isinstance(value, str):
-        if _PLAIN.fullmatch(value) and value.lower() not in _RESERVED:
+        if _PLAIN.fullmatch(value) and (len(value) > _LONGEST_RESERVED or value.lower() not in _RESERVED):
             return value
         return f'"{_ESCAPED.sub(_escape, value)}"'
     if value is None:
@@ -48,20 +54,53 @@ def scalar(value: str | int | float | bool | None) -> str:
     raise TypeError(f"{type(value).__name__} is not written as YAML")
 
 
-def _write(value: Any, indent: str, lines: list[str], lead: str) -> None:
-    """Adds a value; `lead` is what already stands on its first line, such as `key:` or `-`."""
-    if isinstance(value, Mapping):
+class _Writer:
+    """Writes documents one after the other. Their keys are nearly all the same few, and are put into form once."""
+
+    __slots__ = ("_keys", "_lines")
+
+    def __init__(self) -> None:
+        self._keys: dict[str, str] = {}
+        self._lines: list[str] = []
+
+    def document(self, value: Any) -> str:
+        """Writes one document; its last line is ended."""
+        self._lines = lines = []
+        self._write(value, "", "")
+        lines.append("")
+        return "\n".join(lines)
+
+    def _write(self, value: Any, indent: str, lead: str) -> None:
+        """Adds a value; `lead` is what already stands on its first line, such as `key:` or `-`."""
+        # The built-in types first: to ask for the abstract ones takes longer than all the rest.
+        kind = type(value)
+        if kind is dict or isinstance(value, Mapping):
+            self._mapping(value, indent, lead)
+        elif kind is list or (isinstance(value, Sequence) and not isinstance(value, str | bytes)):
+            self._sequence(value, indent, lead)
+        else:
+            self._lines.append(f"{lead} {scalar(value)}" if lead else scalar(value))
+
+    def _mapping(self, value: Mapping[Any, Any], indent: str, lead: str) -> None:
+        lines = self._lines
         if not value:
             lines.append(f"{lead} {{}}" if lead else "{}")
             return
         if lead.endswith(":"):
             lines.append(lead)
             lead = ""
+        start = f"{lead} " if lead else indent
+        deeper = f"{indent}  "
         for key, item in value.items():
-            start = f"{lead} " if lead else indent
-            _write(item, f"{indent}  ", lines, f"{start}{scalar(key)}:")
-            lead = ""
-    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
+            name = f"{start}{self._key(key)}:"
+            if type(item) is str:
+                lines.append(f"{name} {scalar(item)}")
+            else:
+                self._write(item, deeper, name)
+            start = indent
+
+    def _sequence(self, value: Sequence[Any], indent: str, lead: str) -> None:
+        lines = self._lines
         if not value:
             lines.append(f"{lead} []" if lead else "[]")
             return
@@ -70,12 +109,21 @@ def _write(value: Any, indent: str, lines: list[str], lead: str) -> None:
         if lead.endswith(":"):
             lines.append(lead)
             lead = ""
+        start = f"{lead} -" if lead else f"{column}-"
+        deeper = f"{column}  "
         for item in value:
-            start = f"{lead} -" if lead else f"{column}-"
-            _write(item, f"{column}  ", lines, start)
-            lead = ""
-    else:
-        lines.append(f"{lead} {scalar(value)}" if lead else scalar(value))
+            self._write(item, deeper, start)
+            start = f"{column}-"
+
+    def _key(self, key: Any) -> str:
+        if type(key) is not str:
+            return scalar(key)
+        text = self._keys.get(key)
+        if text is None:
+            text = scalar(key)
+            if len(self._keys) < _MOST_KEYS:
+                self._keys[key] = text
+        return text
 
 
 def document(value: Any) -> str:
@@ -90,10 +138,7 @@ def document(value: Any) -> str:
     Raises:
         TypeError: It holds another type.
     """
-    lines: list[str] = []
-    _write(value, "", lines, "")
-    lines.append("")
-    return "\n".join(lines)
+    return _Writer().document(value)
 
 
 def documents(values: Iterable[Any]) -> str:
@@ -108,4 +153,28 @@ def documents(values: Iterable[Any]) -> str:
     Raises:
         TypeError: One holds another type.
     """
-    return "---\n".join(document(value) for value in values)
+    return "".join(parts(values))
+
+
+def parts(values: Iterable[Any]) -> Iterator[str]:
+    """Writes a stream of documents in parts, so that a long one need not be held as a whole.
+
+    Args:
+        values: Trees of mappings, sequences and scalars.
+
+    Yields:
+        Texts of many documents each, which make the stream when they are put one after another.
+
+    Raises:
+        TypeError: One holds another type.
+    """
+    writer = _Writer()
+    before = ""
+    texts: list[str] = []
+    for value in values:
+        texts.append(writer.document(value))
+        if len(texts) == _PART:
+            yield before + "---\n".join(texts)
+            texts, before = [], "---\n"
+    if texts:
+        yield before + "---\n".join(texts)

@@ -21,7 +21,7 @@ from planton.manifest._events import GetEvent
 from planton.manifest._limits import MAX_DEPTH, MAX_NODES, MAX_PROBLEMS
 from planton.manifest._marks import mark_line
 from planton.manifest._names import nearest, nearest_places
-from planton.manifest._plain import SUSPICIOUS, meaning
+from planton.manifest._plain import INTEGER, SUSPICIOUS, meaning
 from planton.manifest._scalars import Refusal, found, no_value, read_scalar
 from planton.manifest._tables import (
     BOOL,
@@ -52,6 +52,8 @@ _SURE = 0.9
 # So few that naming all of them helps more than it hides.
 _FEW = 8
 _BLANK = {STRING: "", BOOL: False, INT: 0, ENUM: 0}
+# Numbers of so few digits fit into a field of any type.
+_SHORT = 10
 _MERGE = "merge keys (<<) are not supported: write the fields out, or give a whole value by an alias"
 
 
@@ -132,9 +134,9 @@ class Builder:
         keys: list[str] = []
         kind = None
         while kind is None and type(key := live()) is not MappingEndEvent:
-            self._copy(key, held)
+            self._hold(key, held)
             value = live()
-            self._copy(value, held)
+            self._hold(value, held)
             if type(key) is ScalarEvent:
                 keys.append(key.value)
                 if key.value == "kind" and type(value) is ScalarEvent:
@@ -157,6 +159,13 @@ class Builder:
         finally:
             self._get = live
         self._check_head(node, message, name, self._fields(node, message, seen))
+
+    def _hold(self, event: Any, held: list[Any]) -> None:
+        if type(event) is ScalarEvent:
+            self._count(event)
+            held.append(event)
+        else:
+            self._copy(event, held)
 
     def _without_kind(self, keys: list[str]) -> None:
         line = self.draft.line
@@ -227,6 +236,16 @@ class Builder:
                 self._fields(slot.node(), child, 0)
                 self._depth -= 1
                 continue
+            elif kind == BOOL and type(event) is ScalarEvent:
+                value = event.value
+                if not event.style and (value == "true" or value == "false"):
+                    setattr(message, slot.name, value == "true")
+                    continue
+            elif kind == INT and type(event) is ScalarEvent:
+                value = event.value
+                if not event.style and len(value) < _SHORT and value.isdecimal() and INTEGER.fullmatch(value):
+                    setattr(message, slot.name, int(value))
+                    continue
             self._field(slot, message, event)
 
     def _field(self, slot: Slot, message: Any, event: Any) -> None:

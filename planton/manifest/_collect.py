@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from planton.errors import Origin, Problem
 from planton.manifest._draft import Finding
+from planton.manifest._known import is_known_right
 from planton.manifest._limits import MAX_DOCUMENTS, MAX_PROBLEMS
-from planton.manifest._manifests import Manifests
+from planton.manifest._manifests import Manifests, as_bytes
 from planton.manifest._marks import Marks, Places, upwards
 from planton.manifest._rules import MISSING, broken_rules
+from planton.manifest._sources import shown_path
 from planton.manifest._subjects import subject
 from planton.manifest.checks import Complaint, check
 from planton.manifest.defaults import fill
@@ -19,6 +21,9 @@ from planton.manifest.defaults import fill
 if TYPE_CHECKING:
     from planton.manifest._draft import Draft
     from planton.types import Resource
+
+_TOLD = 250
+"""Documents after which it is told how far reading has got."""
 
 
 class Enough(Exception):
@@ -32,12 +37,18 @@ class Collection:
         problems: Problems in the order of the input.
     """
 
-    def __init__(self) -> None:
-        """Makes an empty collection."""
+    def __init__(self, progress: Callable[[int], None] | None = None) -> None:
+        """Makes an empty collection.
+
+        Args:
+            progress: Is told now and then how many documents there were.
+        """
+        self._progress = progress
         self.problems: list[Problem] = []
         self._messages: list[Resource] = []
         self._origins: list[Origin] = []
         self._marks: list[Marks] = []
+        self._proven: list[bytes] = []
         self._documents = 0
 
     def count_document(self, file: str) -> None:
@@ -50,6 +61,8 @@ class Collection:
             Enough: There are too many.
         """
         self._documents += 1
+        if self._progress is not None and self._documents % _TOLD == 0:
+            self._progress(self._documents)
         self.expect_documents(0, file)
 
     def expect_documents(self, number: int, file: str) -> None:
@@ -78,7 +91,7 @@ class Collection:
         Raises:
             Enough: There are too many.
         """
-        self._add([Problem(message, origin=Origin(file, document, line))])
+        self._add([Problem(message, origin=Origin(shown_path(file), document, line))])
 
     def _add(self, problems: Iterable[Problem]) -> None:
         self.problems += problems
@@ -99,7 +112,7 @@ class Collection:
             Enough: There are too many problems.
         """
         message = draft.message
-        found = list(draft.findings)
+        found = draft.findings
         if message is not None and draft.is_whole:
             fill(message)
             wrong = complaints(message)
@@ -107,11 +120,13 @@ class Collection:
                 self._messages.append(message)
                 self._origins.append(Origin(file, number, draft.line))
                 self._marks.append(tuple(draft.marks))
+                self._proven.append(as_bytes(message))
                 return
-            found += _independent(wrong, draft)
+            found = [*found, *_independent(wrong, draft)]
         name = subject(message) if message is not None else ""
-        found.sort(key=lambda one: one.line)
-        self._add(Problem(text, path, Origin(file, number, line), name) for line, path, text in found)
+        found = sorted(found, key=lambda one: one.line)
+        shown = shown_path(file)
+        self._add(Problem(text, path, Origin(shown, number, line), name) for line, path, text in found)
 
     def manifests(self) -> Manifests:
         """Gives the documents that are right.
@@ -119,7 +134,7 @@ class Collection:
         Returns:
             The manifests.
         """
-        return Manifests(self._messages, self._origins, self._marks)
+        return Manifests(self._messages, self._origins, self._marks, self._proven)
 
 
 def complaints(message: Resource) -> list[Complaint]:
@@ -132,7 +147,7 @@ def complaints(message: Resource) -> list[Complaint]:
         Usual paths and texts of what is wrong.
     """
     # One message can break a rule twenty thousand times; nobody reads that.
-    found = list(islice(broken_rules(message), MAX_PROBLEMS + 1))
+    found = [] if is_known_right(message) else list(islice(broken_rules(message), MAX_PROBLEMS + 1))
     further = check(message)
     if found and further:
         # Of a value that breaks the rule of its field, nothing else is said.

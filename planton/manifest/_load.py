@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, TextIO, cast
 
+from planton.collector import Uncollected
 from planton.errors import ManifestError, Origin, Problem
-from planton.manifest._manifests import Manifests
+from planton.manifest._manifests import Manifests, as_bytes
 
 if TYPE_CHECKING:
     from planton.manifest._collect import Collection
-    from planton.manifest._marks import Marks
     from planton.types import Resource
 
 TEXT = "<text>"
@@ -20,6 +20,8 @@ TEXT = "<text>"
 
 def load(
     source: str | os.PathLike[str] | TextIO | BinaryIO | Iterable[str | os.PathLike[str]],
+    *,
+    progress: Callable[[int], None] | None = None,
 ) -> Manifests:
     """Reads manifests: YAML or JSON, one document or many, snake_case or lowerCamelCase.
 
@@ -31,6 +33,7 @@ def load(
 
     Args:
         source: Path of a file or folder, `-` for standard input, an open stream, or several paths.
+        progress: Is told now and then how many documents have been read.
 
     Returns:
         The messages with their defaults filled, each with its origin. They hold credentials in plain text.
@@ -43,8 +46,8 @@ def load(
     from planton.manifest._read import read_content
     from planton.manifest._sources import Unreadable, read_stream
 
-    collection = Collection()
-    with suppress(Enough):
+    collection = Collection(progress)
+    with suppress(Enough), Uncollected():
         if isinstance(source, str | os.PathLike):
             _read_paths([source], collection)
         elif hasattr(source, "read"):
@@ -76,7 +79,7 @@ def loads(text: str | bytes, *, file: str = TEXT) -> Manifests:
     from planton.manifest._read import read_content
 
     collection = Collection()
-    with suppress(Enough):
+    with suppress(Enough), Uncollected():
         read_content(text, file, collection)
     # Tools that record the local variables of a traceback shall not find it here.
     del text
@@ -92,14 +95,19 @@ def _read_paths(paths: Iterable[str | os.PathLike[str]], collection: Collection)
         beyond_total,
         count,
         files,
+        is_text,
         read_file,
         read_stdin,
         too_large,
     )
 
-    given = [os.fspath(path) for path in paths]
+    given = [os.fsdecode(path) for path in paths]
     if not given:
         collection.problem("no path was given", "")
+    if any(is_text(path) for path in given if path != "-"):
+        # It is shown nowhere, and no other path is looked at: whoever mixed them up means something else.
+        collection.problem("this is text, not a path: use planton.loads", "")
+        return
     entries = list(count(entry for path in given for entry in ([path] if path == "-" else files(path))))
     if beyond := too_large(entries):
         collection.problem(beyond.message, beyond.path)
@@ -141,11 +149,33 @@ def prepare(messages: Iterable[Resource]) -> Manifests:
         ManifestError: Something is wrong; it holds all problems at once.
         TypeError: Something given is not a message of a known kind.
     """
-    manifests, problems = _prepared(messages)
-    del messages  # As in `loads`.
+    manifests, reading, problems = _prepared(messages)
+    del messages, reading  # As in `loads`.
     if problems:
         raise ManifestError(problems)
     return manifests
+
+
+def prepared(messages: Iterable[Resource]) -> tuple[Manifests, list[Resource]]:
+    """Prepares messages, as `prepare` does, for who reads them at once.
+
+    Args:
+        messages: Messages of any kind, made in Python or loaded.
+
+    Returns:
+        The copies, of which those that equal what was given are made when they are asked for; and messages with the
+        same content to read now, which are the given ones where they equal them.
+
+    Raises:
+        ManifestError: Something is wrong; it holds all problems at once.
+        TypeError: Something given is not a message of a known kind.
+    """
+    manifests, reading, problems = _prepared(messages)
+    del messages  # As in `loads`.
+    if problems:
+        del reading
+        raise ManifestError(problems)
+    return manifests, reading
 
 
 def violations(messages: Iterable[Resource]) -> list[Problem]:
@@ -160,10 +190,10 @@ def violations(messages: Iterable[Resource]) -> list[Problem]:
     Raises:
         TypeError: Something given is not a message of a known kind.
     """
-    return _prepared(messages)[1]
+    return _prepared(messages)[2]
 
 
-def _prepared(messages: Iterable[Resource]) -> tuple[Manifests, list[Problem]]:
+def _prepared(messages: Iterable[Resource]) -> tuple[Manifests, list[Resource], list[Problem]]:
     from planton.kinds import KINDS
     from planton.manifest._collect import complaints
     from planton.manifest._marks import Places
@@ -172,23 +202,33 @@ def _prepared(messages: Iterable[Resource]) -> tuple[Manifests, list[Problem]]:
 
     given = messages if isinstance(messages, Manifests) else Manifests(messages)
     classes = {kind.message for kind in KINDS.values()}
-    copies: list[Resource] = []
+    copies: list[Resource | type[Resource]] = []
+    reading: list[Resource] = []
     problems: list[Problem] = []
-    marks: list[Marks] = []
+    proven: list[bytes] = []
     for index, message in enumerate(given):
         if type(message) not in classes:
             raise TypeError(f"message {index + 1} is of no known kind, but {type(message).__name__}")
+        # What was loaded, and has not changed since, is right.
+        proven.append(given.proven(index))
+        if proven[-1]:
+            copies.append(type(message))
+            reading.append(message)
+            continue
         copy = type(message)()
         copy.CopyFrom(message)  # type: ignore[arg-type]  # Each with its own kind.
         fill(copy)
         copies.append(copy)
-        marks.append(given.marks(index))
-        origin = given.origin(index)
+        reading.append(copy)
         wrong = complaints(copy)
-        if wrong:
-            places = Places(marks[-1], origin.line)
-            for path, text in wrong:
-                spelling, line = places.find(path)
-                where = Origin(origin.file, origin.document, line)
-                problems.append(Problem(text, spelling, where, subject(copy)))
-    return Manifests(copies, given.origins, marks), problems
+        if not wrong:
+            proven[-1] = as_bytes(copy)
+            continue
+        origin = given.origin(index)
+        places = Places(given.marks(index), origin.line)
+        for path, text in wrong:
+            spelling, line = places.find(path)
+            where = Origin(origin.file, origin.document, line)
+            problems.append(Problem(text, spelling, where, subject(copy)))
+    marks = [given.marks(index) for index in range(len(given))]
+    return Manifests(copies, given.origins, marks, proven), reading, problems

@@ -14,6 +14,18 @@ if TYPE_CHECKING:
 _SHOWN = 10
 
 
+def as_bytes(message: Resource) -> bytes:
+    """Writes a message in protobuf's own form, by which two of them are compared.
+
+    Args:
+        message: The message.
+
+    Returns:
+        The same bytes for the same content. They hold credentials.
+    """
+    return message.SerializeToString(deterministic=True)
+
+
 class Manifests(Sequence["Resource"]):
     """Messages in the order of the input, each with the place that it came from.
 
@@ -21,25 +33,30 @@ class Manifests(Sequence["Resource"]):
     messages hold credentials.
     """
 
-    __slots__ = ("_marks", "_messages", "_origins")
+    __slots__ = ("_marks", "_messages", "_origins", "_proven")
 
     def __init__(
         self,
-        messages: Iterable[Resource] = (),
+        messages: Iterable[Resource | type[Resource]] = (),
         origins: Iterable[Origin] | None = None,
         marks: Iterable[Marks] | None = None,
+        proven: Iterable[bytes] | None = None,
     ) -> None:
         """Makes the sequence.
 
         Args:
-            messages: The messages.
+            messages: The messages; for one that is made when it is asked for, its class, and its bytes in `proven`.
             origins: Where each came from; without them, from nowhere.
             marks: Where the fields of each stand in its file; without them, their lines are unknown.
+            proven: What `as_bytes` gave of each when its defaults were filled and it was found right; empty for one of
+                which that is not known.
         """
-        self._messages = tuple(messages)
+        self._messages = list(messages)
         count = len(self._messages)
         self._origins = (Origin(),) * count if origins is None else tuple(origins)
         self._marks: tuple[Marks, ...] = ((),) * count if marks is None else tuple(marks)
+        # The bytes hold credentials, as the messages do.
+        self._proven = (b"",) * count if proven is None else tuple(proven)
 
     @property
     def origins(self) -> tuple[Origin, ...]:
@@ -56,6 +73,19 @@ class Manifests(Sequence["Resource"]):
             The origin, with the line on which the document begins.
         """
         return self._origins[index]
+
+    def proven(self, index: int) -> bytes:
+        """Gives a message that is as it was when it was found right, for this package.
+
+        Args:
+            index: Its place in the sequence.
+
+        Returns:
+            What `as_bytes` gives of it, to make copies that need no validation; empty where it has changed since, or
+            was never looked at.
+        """
+        proven, message = self._proven[index], self._messages[index]
+        return proven if isinstance(message, type) or (proven and proven == as_bytes(message)) else b""
 
     def marks(self, index: int) -> Marks:
         """Gives the fields that were read for a message, for this package.
@@ -91,8 +121,12 @@ class Manifests(Sequence["Resource"]):
     def __getitem__(self, index: int | slice) -> Resource | Manifests:
         """Gives a message by its place, or a part of the sequence."""
         if isinstance(index, slice):
-            return Manifests(self._messages[index], self._origins[index], self._marks[index])
-        return self._messages[index]
+            messages = [self[one] for one in range(len(self))[index]]
+            return Manifests(messages, self._origins[index], self._marks[index], self._proven[index])
+        message = self._messages[index]
+        if isinstance(message, type):
+            message = self._messages[index] = message.FromString(self._proven[index])
+        return message
 
     def __len__(self) -> int:
         """Counts the messages."""
@@ -100,7 +134,7 @@ class Manifests(Sequence["Resource"]):
 
     def __eq__(self, other: object) -> bool:
         """Compares the messages, not where they came from."""
-        return self._messages == other._messages if isinstance(other, Manifests) else NotImplemented
+        return list(self) == list(other) if isinstance(other, Manifests) else NotImplemented
 
     __hash__ = None  # type: ignore[assignment]  # Messages can change.
 
@@ -108,6 +142,6 @@ class Manifests(Sequence["Resource"]):
         """Names kinds and names, and nothing else."""
         from planton.manifest._subjects import subject
 
-        names = [subject(message) for message in self._messages[:_SHOWN]]
+        names = [subject(message) for message in self[:_SHOWN]]
         more = len(self) - len(names)
         return f"<Manifests: {', '.join(names) or 'none'}{f' and {more} more' if more else ''}>"

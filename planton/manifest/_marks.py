@@ -26,8 +26,11 @@ def mark_line(marks: Marks, path: str) -> int:
     """
     for index in range(0, len(marks), 2):
         mark = marks[index]
-        slot, step = mark if isinstance(mark, tuple) else (mark, "")
-        if isinstance(slot, Slot) and path in (slot.canonical + step, slot.path + step):
+        if isinstance(mark, Slot):
+            there = mark.canonical == path or mark.path == path
+        else:
+            there = isinstance(mark, tuple) and path in (mark[0].canonical + mark[1], mark[0].path + mark[1])
+        if there:
             line = marks[index + 1]
             return line if isinstance(line, int) else 0
     return 0

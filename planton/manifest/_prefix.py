@@ -16,9 +16,16 @@ _RESERVED_ENDS = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 # A part of what S3 calls safe; the rest of it (! * ' ( )) means something to the shells on the way:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
 _SAFE = re.compile(r"[A-Za-z0-9._/-]*", re.ASCII)
+# A path that is right in every way, as nearly all are: it is not looked at any further.
+_ORDINARY = re.compile(
+    r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]*|\$\((?:SCOPE|PGVERSION|POD_NAMESPACE)\))"
+    r"(?:/(?:[A-Za-z0-9_-][A-Za-z0-9._-]*|\$\((?:SCOPE|PGVERSION|POD_NAMESPACE)\)))*",
+    re.ASCII,
+)
 _KNOWN = re.compile(r"\$\((?:SCOPE|PGVERSION|POD_NAMESPACE)\)", re.ASCII)
 
 
+@lru_cache(maxsize=256)
 def bucket_problem(name: str) -> str:
     """Checks the name of a bucket.
 
@@ -78,7 +85,6 @@ def template_problem(template: str) -> str:
     return problem
 
 
-@lru_cache(maxsize=4096)
 def prefix_problem(prefix: str) -> str:
     """Checks the archive of one database.
 
@@ -110,6 +116,8 @@ def prefix_problem(prefix: str) -> str:
 
 
 def _path_problem(path: str) -> str:
+    if _ORDINARY.fullmatch(path):
+        return ""
     if "$$" in path:
         return "has $$, which keeps a variable from being filled in: write one $"
     rest = _KNOWN.sub("", path)

@@ -18,6 +18,11 @@ STREAM = "<stream>"
 _CHUNK = 1024 * 1024
 
 
+# Longer ones are hardly paths, and nobody reads them.
+_LONGEST_SHOWN = 400
+_CUT = 150
+
+
 class Unreadable(Exception):
     """A source that cannot be read.
 
@@ -36,6 +41,36 @@ class Unreadable(Exception):
         super().__init__(message)
         self.path = path
         self.message = message
+
+
+def is_text(path: str) -> bool:
+    """Tells a text that stands in the place of a path: it can hold credentials, and must not be quoted.
+
+    Args:
+        path: What was given as a path.
+
+    Returns:
+        True for what has lines, or looks like a manifest in one line, and is no path of anything.
+    """
+    if not any(sign in path for sign in ("\n", "\r", ": ", "{")) and len(path) <= _LONGEST_SHOWN:
+        return False
+    return not os.path.lexists(path)
+
+
+def shown_path(path: str) -> str:
+    """Gives a path the form in which it stands in an error.
+
+    Args:
+        path: A path, or the name of a text.
+
+    Returns:
+        It, without line breaks and control characters; of a long one its beginning and its end.
+    """
+    if len(path) > _LONGEST_SHOWN:
+        path = f"{path[:_CUT]}…{path[-_CUT:]}"
+    if path.isprintable():
+        return path
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in path)
 
 
 def files(path: str) -> Iterator[str | Unreadable]:

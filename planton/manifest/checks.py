@@ -11,7 +11,7 @@ from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from planton import quantity
 from planton.manifest._backup import database_problems, location_problems, operator_problems
@@ -70,9 +70,9 @@ def _metadata(metadata: ApiResourceMetadata, found: list[Complaint]) -> None:
             "with a letter or digit"
         )
         found.append((f'metadata.labels["{NAMESPACE_LABEL}"]', text))
-    for key in sorted(_RESERVED_ANNOTATIONS & set(annotations)):
-        found.append((f'metadata.annotations["{key}"]', _RESERVED_ANNOTATION_TEXT))
     if annotations:
+        for key in sorted(_RESERVED_ANNOTATIONS & set(annotations)):
+            found.append((f'metadata.annotations["{key}"]', _RESERVED_ANNOTATION_TEXT))
         size = sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items())
         if size > _ANNOTATIONS_LIMIT:
             text = f"have more than {_ANNOTATIONS_LIMIT // 1024} KiB, which Kubernetes refuses"
@@ -105,8 +105,19 @@ def _database(message: PostgresKubernetes, found: list[Complaint]) -> None:
         config = spec.backup_config
         _add(found, "spec.backup_config.s3_prefix", prefix_problem(config.s3_prefix))
         _add(found, "spec.backup_config.backup_schedule", schedule_problem(config.backup_schedule))
-        found += [(f"spec.backup_config{place}", text) for place, text in database_problems(config)]
-    _beginning(spec, found)
+        if any(config.HasField(name) for name in _WITH_CHECKS):
+            found += [(f"spec.backup_config{place}", text) for place, text in database_problems(config)]
+    if spec.HasField("clone") or spec.HasField("standby"):
+        _beginning(spec, found)
+
+
+# Fields of backup_config of which database_problems says something. Most databases have none of them.
+_WITH_CHECKS: tuple[Literal["storage", "credentials", "encryption", "tuning"], ...] = (
+    "storage",
+    "credentials",
+    "encryption",
+    "tuning",
+)
 
 
 def _beginning(spec: PostgresKubernetesSpec, found: list[Complaint]) -> None:

@@ -42,8 +42,10 @@ def fill(message: Resource) -> None:
     """
     kind = KINDS.get(message.DESCRIPTOR.name)
     if kind is not None:
-        message.api_version = message.api_version or kind.api_version
-        message.kind = message.kind or kind.name
+        if not message.api_version:
+            message.api_version = kind.api_version
+        if not message.kind:
+            message.kind = kind.name
     for step in _steps(message.DESCRIPTOR):
         step(message)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
+from planton.sensitive import has_user
 from planton.translate.platform import BackupPlatform
 
 _VARIABLE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
@@ -22,8 +23,11 @@ _GOOGLE_STORE = "storage.googleapis.com"
 _DEFAULT_PORTS = ("80", "443")
 
 
-@dataclass(frozen=True, slots=True)
-class ArchiveIdentity:
+_SLASHES = re.compile("/+")
+_SCHEME_END = len("s3://")
+
+
+class ArchiveIdentity(NamedTuple):
     """Names one archive: two databases with one identity destroy each other's backups.
 
     Attributes:
@@ -38,16 +42,18 @@ class ArchiveIdentity:
         """Formats it for people."""
         return f"{self.prefix} at {self.store}" if self.store else self.prefix
 
-    def above(self) -> Iterator[ArchiveIdentity]:
+    def above(self) -> list[tuple[str, str]]:
         """Gives the archives that this one would lie within.
 
-        Yields:
-            Those of shorter prefixes, the longest first, down to the whole bucket.
+        Returns:
+            Their stores and prefixes, which equal such identities: the longest first, down to the whole bucket.
         """
-        prefix = self.prefix
-        while (end := prefix.rfind("/")) > len("s3://"):
+        store, prefix = self
+        found = []
+        while (end := prefix.rfind("/")) > _SCHEME_END:
             prefix = prefix[:end]
-            yield ArchiveIdentity(self.store, prefix)
+            found.append((store, prefix))
+        return found
 
     def is_within(self, other: ArchiveIdentity) -> bool:
         """Tells whether it lies in another archive.
@@ -74,6 +80,11 @@ def store_name(endpoint: str, bucket: str) -> str:
     Returns:
         Host, and port where it is not the default; empty for Amazon S3 itself.
     """
+    # Thousands of databases share a few stores. What may have a password in it is not remembered.
+    return _store_name(endpoint, bucket) if has_user(endpoint) else _known_store_name(endpoint, bucket)
+
+
+def _store_name(endpoint: str, bucket: str) -> str:
     match = _ENDPOINT.fullmatch(endpoint.strip())
     if match is None:
         return endpoint
@@ -86,6 +97,9 @@ def store_name(endpoint: str, bucket: str) -> str:
     if host.endswith(".svc.cluster.local"):
         host = host.removesuffix(".cluster.local")
     return host + (f":{port}" if port and port not in _DEFAULT_PORTS else "") + path
+
+
+_known_store_name = lru_cache(maxsize=256)(_store_name)
 
 
 def full_prefix(given: str, bucket: str) -> str | None:
@@ -144,6 +158,8 @@ def resolve(value: str, *, scope: str, version: str, namespace: str) -> str:
     Returns:
         The value as the pod sees it; a variable that is not known stays as it is.
     """
+    if "$(" not in value:
+        return value
     known = {"SCOPE": scope, "PGVERSION": version, "POD_NAMESPACE": namespace}
     return _VARIABLE.sub(lambda match: known.get(match[1]) or match[0], value)
 
@@ -163,6 +179,6 @@ def identity(prefix: str, endpoint: str, *, scope: str, version: str, namespace:
     """
     resolved = resolve(prefix, scope=scope, version=version, namespace=namespace)
     scheme, _, path = resolved.rpartition("://")
-    path = re.sub("/+", "/", path).strip("/")
+    path = (_SLASHES.sub("/", path) if "//" in path else path).strip("/")
     store = _GOOGLE_STORE if scheme == "gs" else store_name(endpoint, path.split("/", 1)[0])
     return ArchiveIdentity(store, f"s3://{path}")

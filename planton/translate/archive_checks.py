@@ -10,22 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from planton.errors import Origin, Problem
-from planton.translate.archive import ArchiveIdentity, identity
-from planton.translate.database_facts import backup_of, postgres_version
+from planton.errors import Problem
+from planton.translate.archive import ArchiveIdentity
+from planton.translate.backup import environment_of
 from planton.translate.effective_archive import archive_of
 from planton.translate.existing import Existing, ExistingDatabase
-from planton.translate.live_checks import Finding, Placed, live_environment, not_rendered
-from planton.translate.names import cluster_name, namespace_of
+from planton.translate.live_checks import Finding, Placed
 from planton.translate.platform import BackupPlatform
-from planton.types import PostgresKubernetes, PostgresOperatorKubernetes
 
 SHARED = "two databases that archive to one place destroy each other's backups"
 NESTED = (
     "wal-g deletes old backups in everything below an archive's prefix, so that the outer one's retention would delete "
     "backups and WAL of the inner one"
 )
+_NESTED_BOTH = "archives of which one lies inside the other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,41 +46,30 @@ class _Clash:
 
 
 class _Taken:
-    """Archives that are taken, with the names of those who have them."""
+    """Archives that are taken, with those who have them: their text, which names them, is made where it is needed."""
 
     def __init__(self) -> None:
-        self._owners: dict[ArchiveIdentity, str] = {}
-        self._inside: dict[ArchiveIdentity, str] = {}
+        self._owners: dict[tuple[str, str], object] = {}
+        self._inside: dict[tuple[str, str], object] = {}
 
-    def take(self, archive: ArchiveIdentity, owner: str) -> None:
-        self._owners.setdefault(archive, owner)
-        for outer in archive.above():
-            self._inside.setdefault(outer, owner)
-
-    def clash(self, archive: ArchiveIdentity) -> _Clash | None:
-        """Finds who an archive clashes with."""
-        if archive in self._owners:
-            return _Clash(self._owners[archive], "the same archive as", "the same archive", SHARED)
-        both = "archives of which one lies inside the other"
-        for outer in archive.above():
-            if outer in self._owners:
-                return _Clash(self._owners[outer], "its archive inside that of", both, NESTED)
-        if archive in self._inside:
-            return _Clash(self._inside[archive], "its archive around that of", both, NESTED)
-        return None
-
-
-def live_archive(database: ExistingDatabase, platform: BackupPlatform | None) -> ArchiveIdentity | None:
-    """Gives the archive of a live database under a platform.
-
-    Args:
-        database: The custom resource, ours or not.
-        platform: The backup platform.
-
-    Returns:
-        Its identity, or None without an archive.
-    """
-    return _archive_under(database, live_environment(database, platform))
+    def take(self, archive: ArchiveIdentity, owner: object) -> _Clash | None:
+        """Takes an archive for somebody; gives what it clashes with, of those that were taken before."""
+        owners, inside = self._owners, self._inside
+        clash = None
+        if archive in owners:
+            clash = _Clash(str(owners[archive]), "the same archive as", "the same archive", SHARED)
+        above = archive.above()
+        for outer in above:
+            if clash is None and outer in owners:
+                clash = _Clash(str(owners[outer]), "its archive inside that of", _NESTED_BOTH, NESTED)
+        if clash is None and archive in inside:
+            clash = _Clash(str(inside[archive]), "its archive around that of", _NESTED_BOTH, NESTED)
+        owners.setdefault(archive, owner)
+        for outer in above:
+            if outer in inside:
+                break  # All that are above it are there, too.
+            inside[outer] = owner
+        return clash
 
 
 def _archive_under(database: ExistingDatabase, inherited: Mapping[str, str]) -> ArchiveIdentity | None:
@@ -89,39 +78,29 @@ def _archive_under(database: ExistingDatabase, inherited: Mapping[str, str]) -> 
 
 
 def archive_problems(
-    databases: Sequence[Placed], platform: BackupPlatform | None, existing: Existing
+    databases: Sequence[tuple[Placed, ArchiveIdentity]],
+    others: Sequence[ExistingDatabase],
+    platform: BackupPlatform | None,
 ) -> Iterator[Problem]:
     """Finds databases of the set that would destroy each other's archive, or that of a live one.
 
     Args:
-        databases: The databases of the set.
+        databases: The databases of the set that have an archive, with it.
+        others: The live databases that the set leaves as they are.
         platform: The backup platform in force.
-        existing: Facts of the cluster.
 
     Yields:
         A problem for each clash; it names both sides.
     """
     taken = _Taken()
-    for live in not_rendered(databases, existing):
-        if archive := live_archive(live, platform):
+    inherited = environment_of(platform) if others and platform is not None else {}
+    for live in others:
+        if archive := _archive_under(live, inherited):
             taken.take(archive, f"the live database {live.namespace}/{live.name}")
-    for one in databases:
-        message = one.message
-        if not isinstance(message, PostgresKubernetes):
-            continue
-        backup = backup_of(message, platform, existing)
-        if not backup.prefix:
-            continue
-        archive = identity(
-            backup.prefix,
-            backup.endpoint,
-            scope=cluster_name(message.metadata.name),
-            version=postgres_version(message, existing),
-            namespace=namespace_of(message),
-        )
-        if clash := taken.clash(archive):
-            config = message.spec.backup_config
-            own = message.spec.HasField("backup_config") and config.HasField("s3_prefix")
+    for one, archive in databases:
+        if clash := taken.take(archive, one):
+            spec: Any = one.message.spec
+            own = spec.HasField("backup_config") and spec.backup_config.HasField("s3_prefix")
             yield Problem(
                 f"has {clash.has} {clash.owner}: {clash.why}. Give one of them a "
                 "spec.backup_config.s3_prefix of its own",
@@ -129,22 +108,19 @@ def archive_problems(
                 one.origin,
                 one.subject,
             )
-        taken.take(archive, one.described)
 
 
 def live_archive_problems(
-    message: PostgresOperatorKubernetes,
-    origin: Origin,
-    databases: Sequence[Placed],
+    placed: Placed,
+    others: Sequence[ExistingDatabase],
     platform: BackupPlatform | None,
     existing: Existing,
 ) -> Iterator[Finding]:
     """Finds live databases that an operator's manifest would bring together in one archive.
 
     Args:
-        message: The operator.
-        origin: Where it came from.
-        databases: The databases of the set.
+        placed: The operator.
+        others: The live databases that the set leaves as they are.
         platform: The platform that the operator makes.
         existing: Facts of the cluster.
 
@@ -154,23 +130,23 @@ def live_archive_problems(
     taken = _Taken()
     places: dict[str, ArchiveIdentity | None] = {}
     if existing.inherited is not None:
-        for live in not_rendered(databases, existing):
+        for live in others:
             places[f"{live.namespace}/{live.name}"] = _archive_under(live, existing.inherited)
-    for live in not_rendered(databases, existing):
-        archive = live_archive(live, platform)
+    inherited = environment_of(platform) if others and platform is not None else {}
+    for live in others:
+        archive = _archive_under(live, inherited)
         if archive is None:
             continue
-        if clash := taken.clash(archive):
+        if clash := taken.take(archive, f"{live.namespace}/{live.name}"):
             problem = Problem(
                 f"gives the live databases {clash.owner} and {live.namespace}/{live.name} {clash.both}: {clash.why}. "
                 "Put $(POD_NAMESPACE) into the template, or give one of them a prefix of its own",
                 "spec.backup_config.s3_prefix_template",
-                origin,
-                Placed(message, origin).subject,
+                placed.origin,
+                placed.subject,
             )
             both = (places.get(one) for one in (clash.owner, f"{live.namespace}/{live.name}"))
             yield Finding(problem, _meet(*both))
-        taken.take(archive, f"{live.namespace}/{live.name}")
 
 
 def _meet(one: ArchiveIdentity | None, other: ArchiveIdentity | None) -> bool:
@@ -179,23 +155,21 @@ def _meet(one: ArchiveIdentity | None, other: ArchiveIdentity | None) -> bool:
     return one == other or one.is_within(other) or other.is_within(one)
 
 
-def clone_warnings(
-    databases: Sequence[Placed], platform: BackupPlatform | None, existing: Existing
-) -> Iterator[Problem]:
+def clone_warnings(others: Sequence[ExistingDatabase], platform: BackupPlatform | None) -> Iterator[Problem]:
     """Finds live databases of others that archive to where they were cloned from.
 
     Args:
-        databases: The databases of the set.
+        others: The live databases that the set leaves as they are.
         platform: The backup platform in force.
-        existing: Facts of the cluster.
 
     Yields:
         A warning for each.
     """
-    for live in not_rendered(databases, existing):
-        archive = live_archive(live, platform)
+    inherited = environment_of(platform) if others and platform is not None else {}
+    for live in others:
+        archive = _archive_under(live, inherited)
         source = archive_of(
-            {**live_environment(live, platform), **live.clone},
+            {**inherited, **live.environment, **live.clone},
             name=live.name,
             namespace=live.namespace,
             version=live.version,

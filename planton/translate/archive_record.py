@@ -7,7 +7,8 @@ can stop for ever. Nothing in a cluster shows that any more, so it is written do
 
 A database that is deleted without planton leaves no word of it: so an archive is written down when a database begins to
 write to it, too. An apply that changes anything at all also writes down the archives of all databases that are alive
-and not in the record yet, or not as they are now; one that changes nothing else leaves the record as it is.
+and not in the record yet, or not as they are now; one that changes nothing else adds only those databases of its own
+that are missing, as when an apply before it was killed.
 
 The record is one ConfigMap with one key an archive, and no secret in it: of encryption, the method, and the name and
 the generation of the Secret with the key. An entry of an archive that was left behind also has what is needed to read
@@ -145,7 +146,8 @@ def with_left(data: Mapping[str, str], left: Iterable[LeftArchive]) -> dict[str,
         The data with them, sorted; what is there for the same archive and database is replaced, but for the time of
         leaving where nothing else has changed.
     """
-    there = {one.key: one for one in read_record(data)}
+    left = list(left)
+    there = {one.key: one for one in read_record(data)} if left else {}
     # An apply that was broken off leaves an archive again: it left it when it was first about to.
     known = {
         one.key: before
@@ -238,6 +240,23 @@ def record_object(namespace: str, data: Mapping[str, str]) -> KubernetesObject:
     labels = {MANAGED_BY_LABEL: MANAGED_BY, RESOURCE_LABEL: "true"}
     metadata = {"name": RECORD_CONFIGMAP, "namespace": namespace, "labels": labels}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(data)}
+
+
+def by_place(record: Iterable[LeftArchive]) -> dict[tuple[str, str], list[LeftArchive]]:
+    """Puts archives where they are looked for: of a thousand databases each asks for its own.
+
+    Args:
+        record: The archives that were left.
+
+    Returns:
+        Store and prefix, as an ArchiveIdentity is equal to them -> the archives there and below, in their order.
+    """
+    found: dict[tuple[str, str], list[LeftArchive]] = {}
+    for one in record:
+        archive = one.archive
+        for place in (archive, *archive.above()):
+            found.setdefault(place, []).append(one)
+    return found
 
 
 def in_the_way(

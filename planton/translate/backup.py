@@ -289,7 +289,7 @@ def backup_configmap(message: PostgresOperatorKubernetes, platform: BackupPlatfo
 def _secret(
     platform: BackupPlatform, name: str, namespace: str, contents: Credentials, generation: int
 ) -> KubernetesObject:
-    metadata = {"name": name, "namespace": namespace, "labels": dict(platform.labels)}
+    metadata: KubernetesObject = {"name": name, "namespace": namespace, "labels": dict(platform.labels)}
     annotations = dict(platform.annotations)
     if generation:
         annotations[GENERATION_ANNOTATION] = str(generation)

@@ -30,7 +30,7 @@ from planton.translate.birth import Birth
 from planton.translate.contract import KubernetesObject
 from planton.translate.database_backup import DatabaseBackup
 from planton.translate.database_facts import backup_of, postgres_version
-from planton.translate.existing import Existing, ExistingDatabase
+from planton.translate.existing import Existing, ExistingDatabase, secret_reference
 from planton.translate.generation import STANDBY_GENERATION, generations_of, told_generation
 from planton.translate.names import (
     RESTORED_FROM_ANNOTATION,
@@ -57,6 +57,7 @@ class Beginning:
         volumes: Entries of `spec.additionalVolumes`.
         secrets: Name -> contents of the database's own Secrets for reading its source.
         generations: Name of such a Secret -> how often its credentials have changed, where they have.
+        sources: Key of such a Secret of a standby -> `namespace/name/key` that it comes from; a clone reads only once.
         standby: `spec.standby`; None for a primary.
         annotations: Annotations of the custom resource.
         access: How its source is reached; None without one, and where it is not known.
@@ -70,6 +71,7 @@ class Beginning:
     volumes: tuple[Mapping[str, Any], ...] = ()
     secrets: Mapping[str, Credentials] = field(default_factory=dict)
     generations: Mapping[str, int] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
     standby: Mapping[str, Any] | None = None
     annotations: Mapping[str, str] = field(default_factory=dict)
     access: ArchiveAccess | None = None
@@ -87,7 +89,7 @@ class Beginning:
         found = []
         for name, entry in {**standby_entries(self.standby), **self.entries}.items():
             source = entry.get("valueFrom") or {}
-            reference = source.get("secretKeyRef") or {}
+            reference = secret_reference(entry)
             if source:
                 secret = f"{reference.get('name', '')}/{reference.get('key', '')}" if reference else ""
                 found.append(Variable(name, None, None, "database", secret))
@@ -96,6 +98,10 @@ class Beginning:
                 resolved = resolve(value, scope=scope, version=version, namespace=namespace)
                 found.append(Variable(name, value, resolved, "database"))
         return found
+
+
+# Of a database that begins empty, as most do; nobody writes into a Beginning.
+_EMPTY = Beginning()
 
 
 def standby_entries(standby: Mapping[str, Any] | None) -> dict[str, KubernetesObject]:
@@ -132,9 +138,11 @@ def beginning_of(message: PostgresKubernetes, platform: BackupPlatform | None, e
         What its custom resource has for it.
     """
     spec = message.spec
-    live = existing.database(namespace_of(message), cluster_name(message.metadata.name))
+    live = None
+    if existing.databases:
+        live = existing.database(namespace_of(message), cluster_name(message.metadata.name))
     if live is None and not spec.HasField("clone") and not spec.HasField("standby"):
-        return Beginning()
+        return _EMPTY
     place = (namespace_of(message), cluster_name(message.metadata.name), postgres_version(message, existing))
     if live is not None:
         return _of_live(message, live, platform, existing, place)
@@ -264,6 +272,7 @@ def _standby(
     return Beginning(
         entries=entries,
         generations=generations,
+        sources=reading.sources,
         volumes=reading.volumes,
         secrets=reading.secrets,
         standby={"s3_wal_path": access.prefix},
@@ -296,6 +305,7 @@ def _of_live(
     standby: Mapping[str, Any] | None = None
     secrets: Mapping[str, Credentials] = {}
     generations: Mapping[str, int] = {}
+    sources: Mapping[str, str] = {}
     access = None
     if message.spec.HasField("standby") and live.standby is None:
         errors = (Problem(_PRIMARY.format(name=live.name), "spec.standby"),)
@@ -305,7 +315,7 @@ def _of_live(
         warnings = [*warnings, *now.warnings]
         if access is not None and not errors:
             following, standby, secrets = dict(now.entries), now.standby, now.secrets
-            generations = now.generations
+            generations, sources = now.generations, now.sources
             volumes = (*(one for one in volumes if one.get("name") != standby_volume), *now.volumes)
         elif access is None and message.spec.standby.source.HasField("database") and not _is_itself(errors):
             # Its source may be gone for good, which is what it is there for.
@@ -319,6 +329,7 @@ def _of_live(
         volumes=volumes,
         secrets=secrets,
         generations=generations,
+        sources=sources,
         standby=standby,
         annotations={RESTORED_FROM_ANNOTATION: live.restored_from} if live.restored_from else {},
         access=access,

@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 
 from planton.errors import Origin, Problem
 from planton.kinds import KINDS
-from planton.translate.archive_sources import with_set_sources
+from planton.translate.archive import ArchiveIdentity
 from planton.translate.backup import platform_of
 from planton.translate.contract import KubernetesObject
 from planton.translate.existing import Existing
+from planton.translate.live_checks import Placed
 from planton.translate.order import ordered
 from planton.translate.platform import BackupPlatform
-from planton.translate.set_checks import set_problems, set_warnings
-from planton.types import PostgresOperatorKubernetes, Resource
+from planton.translate.set_checks import check_set
+from planton.types import PostgresKubernetes, PostgresOperatorKubernetes, Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,11 @@ def in_force(
             platform = platform_of(message, existing)
             existing = replace(existing, operator_version=message.spec.operator_version)
             break
+    if not any(isinstance(message, PostgresKubernetes) for message in messages):
+        return platform, existing
+    # Imported here: an operator alone needs none of it.
+    from planton.translate.archive_sources import with_set_sources
+
     return platform, with_set_sources(messages, platform, existing)
 
 
@@ -74,20 +80,32 @@ def collect(
         The objects, and everything that is wrong or worth saying.
     """
     platform, existing = in_force(messages, platform, existing)
-    errors = list(set_problems(messages, origins, platform, existing))
-    warnings = list(set_warnings(messages, origins, platform, existing))
+    placed = [Placed(message, origin) for message, origin in zip(messages, origins, strict=True)]
+    archives: dict[int, ArchiveIdentity] = {}
+    errors: list[Problem] = []
+    warnings: list[Problem] = []
     objects: dict[tuple[str, str, str, str], KubernetesObject] = {}
-    order = sorted(range(len(messages)), key=lambda index: (KINDS[messages[index].kind].rank, index))
-    for index in order:
-        message = messages[index]
-        translation = KINDS[message.kind].translate()(message, platform, existing)
-        origin, subject = origins[index], f"{message.kind}/{message.metadata.name}"
-        errors.extend(replace(problem, origin=origin, subject=subject) for problem in translation.errors)
-        warnings.extend(replace(problem, origin=origin, subject=subject) for problem in translation.warnings)
-        for item in translation.objects:
-            metadata = item["metadata"]
-            key = (item["apiVersion"], item["kind"], metadata.get("namespace", ""), metadata["name"])
-            # Two databases in one namespace both make the Namespace and the copy of the storage Secret. The
-            # copies are equal; of Namespaces the first stands, since an existing one is never changed.
-            objects.setdefault(key, item)
-    return Collected(ordered(objects.values()), platform, tuple(errors), tuple(warnings))
+    for kind in sorted({one.kind for one in placed}, key=lambda kind: KINDS[kind].rank):
+        translate = KINDS[kind].translate()
+        for index, one in enumerate(placed):
+            if one.kind != kind:
+                continue
+            translation = translate(one.message, platform, existing)
+            if translation.archive is not None:
+                archives[index] = translation.archive
+            if translation.errors:
+                errors += [_of(problem, one) for problem in translation.errors]
+            if translation.warnings:
+                warnings += [_of(problem, one) for problem in translation.warnings]
+            for item in translation.objects:
+                metadata = item["metadata"]
+                key = (item["apiVersion"], item["kind"], metadata.get("namespace", ""), metadata["name"])
+                # Two databases in one namespace both make the Namespace and the copy of the storage Secret. The
+                # copies are equal; of Namespaces the first stands, since an existing one is never changed.
+                objects.setdefault(key, item)
+    of_the_set = check_set(placed, archives, platform, existing)
+    return Collected(ordered(objects.values()), platform, (*of_the_set[0], *errors), (*of_the_set[1], *warnings))
+
+
+def _of(problem: Problem, one: Placed) -> Problem:
+    return Problem(problem.message, problem.path, one.origin, one.subject)

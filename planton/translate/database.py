@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from planton.errors import Problem
+from planton.translate.archive import identity
 from planton.translate.backup import platform_secrets
 from planton.translate.beginning import Beginning, beginning_of
 from planton.translate.contract import KubernetesObject, Translation
@@ -17,10 +18,9 @@ from planton.translate.ingress import external_service
 from planton.translate.names import (
     GENERATION_ANNOTATION,
     SOURCES_ANNOTATION,
+    Naming,
     cluster_name,
     files_secret,
-    namespace_of,
-    object_metadata,
 )
 from planton.translate.namespace import namespace_object
 from planton.translate.platform import BackupPlatform, sources_text
@@ -28,6 +28,7 @@ from planton.translate.resources import resource_requirements
 from planton.translate.secret_values import Credentials
 from planton.translate.service_accounts import service_account
 from planton.translate.source_reading import files_volume
+from planton.translate.versions import OperatorVersion
 from planton.types import PostgresKubernetes
 
 TEAM = "db"
@@ -45,19 +46,22 @@ def translate(message: PostgresKubernetes, platform: BackupPlatform | None, exis
     Returns:
         Its objects, and what is wrong or worth saying.
     """
-    namespace = namespace_of(message)
+    naming = Naming(message)
+    namespace = naming.namespace
     backup = backup_of(message, platform, existing)
     beginning = beginning_of(message, platform, existing)
-    errors = [*backup.errors, *_version_problems(message, platform, existing), *beginning.errors]
+    version = postgres_version(message, existing)
+    errors = [*backup.errors, *_version_problems(version, operator_of(platform, existing)), *beginning.errors]
     warnings = [*backup.warnings, *beginning.warnings]
-    objects: list[KubernetesObject] = [namespace_object(message), _postgresql(message, existing, backup, beginning)]
+    objects = [namespace_object(naming), _postgresql(message, naming, version, backup, beginning)]
     if namespace not in existing.terminating_namespaces:
-        objects += platform_secrets(platform, namespace)
-        objects += _own_secrets(message, backup)
-        objects += [
-            _secret(message, name, contents, {}, beginning.generations.get(name, 0))
-            for name, contents in beginning.secrets.items()
-        ]
+        if platform is not None:
+            objects += platform_secrets(platform, namespace)
+        if backup.files or backup.credentials:
+            objects += _own_secrets(naming, backup)
+        for name, contents in beginning.secrets.items():
+            generation = beginning.generations.get(name, 0)
+            objects.append(_secret(naming, name, contents, beginning.sources, generation))
         annotations = platform.service_account_annotations if platform is not None else {}
         if annotations or namespace in existing.annotated_accounts:
             objects.append(service_account(annotations, namespace))
@@ -72,26 +76,30 @@ def translate(message: PostgresKubernetes, platform: BackupPlatform | None, exis
             )
     if message.spec.container.replicas == 0:
         warnings.append(Problem("is 0: the database is stopped, and nothing is archived", "spec.container.replicas"))
-    return Translation(objects, errors, warnings)
+    archive = None
+    if backup.prefix:
+        scope = cluster_name(naming.name)
+        archive = identity(backup.prefix, backup.endpoint, scope=scope, version=version, namespace=namespace)
+    return Translation(objects, errors, warnings, archive)
 
 
 def _postgresql(
-    message: PostgresKubernetes, existing: Existing, backup: DatabaseBackup, beginning: Beginning
+    message: PostgresKubernetes, naming: Naming, version: str, backup: DatabaseBackup, beginning: Beginning
 ) -> KubernetesObject:
     container = message.spec.container
+    name = naming.name
     spec: KubernetesObject = {
         "teamId": TEAM,
         "numberOfInstances": container.replicas,
         "postgresql": {
-            "version": postgres_version(message, existing),
+            "version": version,
             "parameters": {"max_connections": "200"},
         },
         # Manifests may write "1 Gi"; the custom resource may not.
         "volume": {"size": "".join(container.disk_size.split())},
         "resources": resource_requirements(container.resources),
-        "podAnnotations": {"postgres-cluster-id": message.metadata.name},
+        "podAnnotations": {"postgres-cluster-id": name},
     }
-    name = message.metadata.name
     entries: dict[str, KubernetesObject] = {
         variable: {"name": variable, "value": value} for variable, value in backup.environment.items()
     }
@@ -100,49 +108,42 @@ def _postgresql(
         entries[variable] = {"name": variable, "valueFrom": {"secretKeyRef": reference}}
     for variable in beginning.dropped:
         entries.pop(variable, None)
-    entries.update(beginning.entries)
+    if backup.references or beginning.entries:
+        entries.update(beginning.entries)
+        entries = dict(sorted(entries.items()))
     if entries:
-        spec["env"] = [entries[variable] for variable in sorted(entries)]
+        # The environment of the backups is sorted already.
+        spec["env"] = list(entries.values())
     volumes = [files_volume(files_secret(name), DATABASE_FILES_PATH)] if backup.files else []
     if volumes or beginning.volumes:
         spec["additionalVolumes"] = [*volumes, *beginning.volumes]
     if beginning.standby is not None:
         spec["standby"] = dict(beginning.standby)
-    metadata = object_metadata(
-        message,
-        cluster_name(message.metadata.name),
-        namespace=namespace_of(message),
-        annotations=beginning.annotations,
-    )
+    metadata = naming.metadata(cluster_name(name), namespace=naming.namespace, annotations=beginning.annotations)
     return {"apiVersion": "acid.zalan.do/v1", "kind": "postgresql", "metadata": metadata, "spec": spec}
 
 
-def _own_secrets(message: PostgresKubernetes, backup: DatabaseBackup) -> list[KubernetesObject]:
+def _own_secrets(naming: Naming, backup: DatabaseBackup) -> list[KubernetesObject]:
     """Makes the Secrets of a database that has a store, credentials or an encryption key of its own."""
-    name = message.metadata.name
     secrets = []
     if backup.files:
-        secrets.append(_secret(message, files_secret(name), backup.files, backup.sources, 0))
+        secrets.append(_secret(naming, files_secret(naming.name), backup.files, backup.sources, 0))
     if backup.credentials:
-        secrets.append(_secret(message, backup.secret_name, backup.credentials, backup.sources, backup.generation))
+        secrets.append(_secret(naming, backup.secret_name, backup.credentials, backup.sources, backup.generation))
     return secrets
 
 
 def _secret(
-    message: PostgresKubernetes, name: str, contents: Credentials, sources: Mapping[str, str], generation: int
+    naming: Naming, name: str, contents: Credentials, sources: Mapping[str, str], generation: int
 ) -> KubernetesObject:
     annotations = {GENERATION_ANNOTATION: str(generation)} if generation else {}
     if mine := {key: place for key, place in sources.items() if key in contents.keys()}:  # noqa: SIM118
         annotations[SOURCES_ANNOTATION] = sources_text(mine)
-    metadata = object_metadata(message, name, namespace=namespace_of(message), annotations=annotations)
+    metadata = naming.metadata(name, namespace=naming.namespace, annotations=annotations)
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": contents.data()}
 
 
-def _version_problems(
-    message: PostgresKubernetes, platform: BackupPlatform | None, existing: Existing
-) -> list[Problem]:
-    operator = operator_of(platform, existing)
-    version = postgres_version(message, existing)
+def _version_problems(version: str, operator: OperatorVersion) -> list[Problem]:
     if version in operator.postgres_versions:
         return []
     return [

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from planton.errors import Problem
 from planton.translate.archive import bucket_of, full_prefix, platform_prefix
@@ -44,8 +46,11 @@ _OF_AN_ARCHIVE = (
 """Fields that mean nothing without an archive."""
 
 
-@dataclass(frozen=True, slots=True)
-class DatabaseBackup:
+_NO_CREDENTIALS = Credentials({})
+_NO_SOURCES: Mapping[str, str] = MappingProxyType({})
+
+
+class DatabaseBackup(NamedTuple):
     """What a database's backup_config comes to.
 
     Attributes:
@@ -56,6 +61,7 @@ class DatabaseBackup:
         endpoint: URL of the effective store; empty for Amazon S3 itself, and without an archive.
         credentials: Contents of its own Secret; empty when it has none.
         files: Contents of its own Secret with files; empty when it has none.
+        sources: Key of these Secrets -> `namespace/name/key` of a Secret of somebody else's.
         generation: Generation of its own credentials; 0 as long as they never changed.
         errors: Why it cannot be.
         warnings: What is worth saying.
@@ -66,9 +72,9 @@ class DatabaseBackup:
     references: tuple[str, ...] = ()
     secret_name: str = ""
     endpoint: str = ""
-    credentials: Credentials = field(default_factory=lambda: Credentials({}))
-    files: Credentials = field(default_factory=lambda: Credentials({}))
-    sources: Mapping[str, str] = field(default_factory=dict)
+    credentials: Credentials = _NO_CREDENTIALS
+    files: Credentials = _NO_CREDENTIALS
+    sources: Mapping[str, str] = _NO_SOURCES
     generation: int = 0
     errors: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
@@ -132,6 +138,14 @@ def database_backup(
 
 
 def _finished(draft: _Draft, prefix: str, endpoint: str) -> DatabaseBackup:
+    if not draft.secrets and not draft.files:
+        return DatabaseBackup(
+            environment=dict(sorted(draft.environment.items())),
+            prefix=prefix,
+            endpoint=endpoint,
+            errors=tuple(draft.errors),
+            warnings=tuple(draft.warnings),
+        )
     namespace, name = namespace_of(draft.message), draft.message.metadata.name
     credentials = credentials_from(draft.secrets, namespace, draft.existing.values)
     files = credentials_from(draft.files, namespace, draft.existing.values)
@@ -182,9 +196,10 @@ def _archive(draft: _Draft, store: Store | None, said: bool, operator: OperatorV
     _encryption(draft)
     if config.HasField("backup_schedule"):
         environment["BACKUP_SCHEDULE"] = config.backup_schedule
-    environment.update(policy_environment(config.retention, config.tuning))
     _replicas(draft)
-    _deltas(draft)
+    if config.HasField("retention") or config.HasField("tuning"):
+        environment.update(policy_environment(config.retention, config.tuning))
+        _deltas(draft)
     restore = config.enable_restore if config.HasField("enable_restore") else platform is None or platform.restore
     if not restore and not operator.has_restore_switch:
         draft.refuse(
@@ -309,22 +324,21 @@ def _no_platform(draft: _Draft) -> None:
 
 def _foreign_bucket(prefix: str, draft: _Draft, store: Store | None) -> None:
     """Warns where a prefix leaves the operator's bucket: the first segment may have been meant as a path."""
-    path = draft.config.s3_prefix.removeprefix("s3://").strip("/")
-    bucket = bucket_of(prefix)
-    if store is not None:
-        if bucket != store.bucket:
-            draft.refuse(
-                f'is read as bucket "{bucket}", and storage.bucket_name says "{store.bucket}". If a path in that '
-                f'bucket was meant, write "/{path}"',
-                "s3_prefix",
-            )
+    platform, bucket = draft.platform, bucket_of(prefix)
+    known = store.bucket if store is not None else platform.bucket if platform is not None else bucket
+    if bucket == known:
         return
-    platform = draft.platform
-    if platform is None or bucket == platform.bucket:
+    path = draft.config.s3_prefix.removeprefix("s3://").strip("/")
+    if store is not None:
+        draft.refuse(
+            f'is read as bucket "{bucket}", and storage.bucket_name says "{known}". If a path in that '
+            f'bucket was meant, write "/{path}"',
+            "s3_prefix",
+        )
         return
     whose = "its credentials" if draft.config.HasField("credentials") else "the operator's keys"
     draft.warn(
-        f'is read as bucket "{bucket}", which is not the operator\'s ("{platform.bucket}"): '
+        f'is read as bucket "{bucket}", which is not the operator\'s ("{known}"): '
         f"{whose} must be able to write there. If a path in the operator's bucket was meant, "
         f'write "/{path}"',
         "s3_prefix",

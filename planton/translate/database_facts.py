@@ -9,6 +9,8 @@ from planton.translate.platform import BackupPlatform
 from planton.translate.versions import DEFAULT_POSTGRES_VERSION, OPERATOR_VERSIONS, OperatorVersion
 from planton.types import PostgresKubernetes, PostgresKubernetesArchiveSource
 
+_DEFAULT_OPERATOR = next(iter(OPERATOR_VERSIONS.values()))
+
 
 def operator_of(platform: BackupPlatform | None, existing: Existing) -> OperatorVersion:
     """Decides which version of the operator will run a database.
@@ -20,10 +22,8 @@ def operator_of(platform: BackupPlatform | None, existing: Existing) -> Operator
     Returns:
         That version; the default one where nothing is known.
     """
-    for version in (platform.operator_version if platform else None, existing.operator_version):
-        if version is not None and version in OPERATOR_VERSIONS:
-            return OPERATOR_VERSIONS[version]
-    return next(iter(OPERATOR_VERSIONS.values()))
+    told = OPERATOR_VERSIONS.get(platform.operator_version) if platform is not None else None
+    return told or OPERATOR_VERSIONS.get(existing.operator_version or "") or _DEFAULT_OPERATOR
 
 
 def postgres_version(message: PostgresKubernetes, existing: Existing) -> str:
@@ -37,11 +37,13 @@ def postgres_version(message: PostgresKubernetes, existing: Existing) -> str:
         The version that the manifest gives, else that of the live database, else that of the archive from which a new
         one starts or which it follows, else the default.
     """
-    if message.spec.HasField("version"):
-        return message.spec.version
-    live = existing.database(namespace_of(message), cluster_name(message.metadata.name))
-    if live is not None and live.version:
-        return live.version
+    spec = message.spec
+    if spec.HasField("version"):
+        return spec.version
+    if existing.databases:
+        live = existing.database(namespace_of(message), cluster_name(message.metadata.name))
+        if live is not None and live.version:
+            return live.version
     return source_version(message, existing) or DEFAULT_POSTGRES_VERSION
 
 
@@ -54,9 +56,10 @@ def source_message(message: PostgresKubernetes) -> PostgresKubernetesArchiveSour
     Returns:
         What its manifest says of it, or None.
     """
-    if message.spec.HasField("clone"):
-        return message.spec.clone.source
-    return message.spec.standby.source if message.spec.HasField("standby") else None
+    spec = message.spec
+    if spec.HasField("clone"):
+        return spec.clone.source
+    return spec.standby.source if spec.HasField("standby") else None
 
 
 def source_version(message: PostgresKubernetes, existing: Existing) -> str:

@@ -114,3 +114,18 @@ class Existing:
             The database, or None.
         """
         return self._index.get((namespace, name))
+
+
+def secret_reference(entry: object) -> Mapping[str, Any]:
+    """Finds what an entry of a live environment refers to.
+
+    Args:
+        entry: An entry of `spec.env` of a custom resource. The operator's CRD looks at none of it (postgres-operator
+            v1.15.1, crds.go: x-kubernetes-preserve-unknown-fields), so whoever made it may have written anything.
+
+    Returns:
+        Its `secretKeyRef`; empty where there is none, and where what stands there is none.
+    """
+    source = entry.get("valueFrom") if isinstance(entry, Mapping) else None
+    reference = source.get("secretKeyRef") if isinstance(source, Mapping) else None
+    return reference if isinstance(reference, Mapping) else {}

@@ -15,46 +15,50 @@ from planton.translate.versions import OPERATOR_VERSIONS, OperatorVersion
 from planton.types import PostgresOperatorKubernetes, Resource
 
 
-@dataclass(frozen=True, slots=True)
 class Placed:
-    """A message with the place where it stands.
+    """A message with its names and the place where it stands.
 
     Attributes:
         message: The message; not printed.
         origin: Where it came from.
+        kind: Its kind.
+        name: Its metadata.name.
+        namespace: Its namespace.
     """
 
-    message: Resource
-    origin: Origin
+    __slots__ = ("kind", "message", "name", "namespace", "origin")
+
+    def __init__(self, message: Resource, origin: Origin) -> None:
+        """Reads the names off the message, once for all checks of the set.
+
+        Args:
+            message: The message, with its defaults filled.
+            origin: Where it came from.
+        """
+        self.message = message
+        self.origin = origin
+        self.kind = message.kind
+        self.name = message.metadata.name
+        self.namespace = namespace_of(message)
 
     def __repr__(self) -> str:
         """Names the message."""
-        return f"Placed({self.described})"
+        return f"Placed({self})"
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Namespace and name of the custom resource that it makes."""
+        return self.namespace, cluster_name(self.name)
 
     @property
     def subject(self) -> str:
         """`Kind/name`."""
-        return f"{self.message.kind}/{self.message.metadata.name}"
+        return f"{self.kind}/{self.name}"
 
-    @property
-    def described(self) -> str:
+    def __str__(self) -> str:
         """`Kind/name`, with its file where it has one."""
         where = f" ({self.origin.file}, document {self.origin.document})" if self.origin.file else ""
         return f"{self.subject}{where}"
-
-
-def live_environment(database: ExistingDatabase, platform: BackupPlatform | None) -> Mapping[str, str]:
-    """Computes the backup environment of a live database under a platform.
-
-    Args:
-        database: The custom resource, ours or not.
-        platform: The backup platform.
-
-    Returns:
-        Name -> value; what its custom resource says wins.
-    """
-    inherited = environment_of(platform) if platform is not None else {}
-    return {**inherited, **database.environment}
 
 
 def not_rendered(databases: Sequence[Placed], existing: Existing) -> list[ExistingDatabase]:
@@ -67,7 +71,9 @@ def not_rendered(databases: Sequence[Placed], existing: Existing) -> list[Existi
     Returns:
         Every other live database.
     """
-    rendered = {(namespace_of(one.message), cluster_name(one.message.metadata.name)) for one in databases}
+    if not existing.databases:
+        return []
+    rendered = {one.place for one in databases}
     return [one for one in existing.databases if (one.namespace, one.name) not in rendered]
 
 
@@ -92,33 +98,32 @@ class Finding:
 
 
 def live_problems(
+    placed: Placed,
     message: PostgresOperatorKubernetes,
-    origin: Origin,
-    databases: Sequence[Placed],
+    others: Sequence[ExistingDatabase],
     platform: BackupPlatform | None,
     existing: Existing,
 ) -> Iterator[Finding]:
     """Finds live databases that an operator's manifest would harm, apart from those that the set renders anew.
 
     Args:
-        message: The operator.
-        origin: Where it came from.
-        databases: The databases of the set.
+        placed: The operator.
+        message: Its message.
+        others: The live databases that the set leaves as they are.
         platform: The platform that the operator makes.
         existing: Facts of the cluster.
 
     Yields:
         What is wrong with each database.
     """
-    subject = Placed(message, origin).subject
     operator = OPERATOR_VERSIONS[message.spec.operator_version]
     most = platform.max_instances if platform is not None else ""
     after = _Given(operator, environment_of(platform) if platform is not None else {}, platform is not None, most)
     before = _given_now(existing)
-    for live in not_rendered(databases, existing):
+    for live in others:
         known = {kind for kind, _, _ in _wrong(live, before)} if before is not None else set()
         for kind, path, text in _wrong(live, after):
-            yield Finding(Problem(text, path, origin, subject), kind in known)
+            yield Finding(Problem(text, path, placed.origin, placed.subject), kind in known)
 
 
 @dataclass(frozen=True, slots=True)

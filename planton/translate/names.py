@@ -223,10 +223,11 @@ def namespace_of(message: Resource) -> str:
     Returns:
         The namespace that its label chooses, else the default of its kind.
     """
-    chosen = message.metadata.labels.get(NAMESPACE_LABEL, "")
-    if chosen:
+    metadata: ApiResourceMetadata = message.metadata
+    # Asked before: to look into a map that is empty costs as much as all the rest.
+    if metadata.labels and (chosen := metadata.labels.get(NAMESPACE_LABEL, "")):
         return chosen
-    return OPERATOR if message.kind == "PostgresOperatorKubernetes" else message.metadata.name
+    return OPERATOR if message.kind == "PostgresOperatorKubernetes" else metadata.name
 
 
 def labels_of(message: Resource) -> dict[str, str]:
@@ -239,17 +240,20 @@ def labels_of(message: Resource) -> dict[str, str]:
         The manifest's labels, overruled by planton's own, sorted by name.
     """
     metadata: ApiResourceMetadata = message.metadata
-    ours = {
-        MANAGED_BY_LABEL: MANAGED_BY,
-        RESOURCE_LABEL: "true",
-        NAME_LABEL: metadata.name,
-        KIND_LABEL: message.kind,
-        ID_LABEL: metadata.id,
-        ORGANIZATION_LABEL: metadata.org,
-        ENVIRONMENT_LABEL: metadata.env,
-    }
-    given = {key: value for key, value in ours.items() if value}
-    return dict(sorted({**metadata.labels, **given}.items()))
+    # In the order of their names, so that most need no sorting.
+    ours = {MANAGED_BY_LABEL: MANAGED_BY}
+    if environment := metadata.env:
+        ours[ENVIRONMENT_LABEL] = environment
+    if identifier := metadata.id:
+        ours[ID_LABEL] = identifier
+    if kind := message.kind:
+        ours[KIND_LABEL] = kind
+    if name := metadata.name:
+        ours[NAME_LABEL] = name
+    if organization := metadata.org:
+        ours[ORGANIZATION_LABEL] = organization
+    ours[RESOURCE_LABEL] = "true"
+    return dict(sorted({**metadata.labels, **ours}.items())) if metadata.labels else ours
 
 
 class ObjectMetadata(TypedDict, total=False):
@@ -261,6 +265,58 @@ class ObjectMetadata(TypedDict, total=False):
     annotations: dict[str, str]
 
 
+class Naming:
+    """Name, namespace, labels and annotations of one resource, read off its message once for all of its objects.
+
+    Attributes:
+        name: metadata.name of the resource.
+        namespace: Its namespace.
+    """
+
+    __slots__ = ("_annotations", "_labels", "name", "namespace")
+
+    def __init__(self, message: Resource) -> None:
+        """Reads the message.
+
+        Args:
+            message: A message of any kind.
+        """
+        metadata: ApiResourceMetadata = message.metadata
+        self._labels = labels_of(message)
+        # The same text for each of them, where they are the same: there are many of them in a large set.
+        self.name = self._labels.get(NAME_LABEL) or metadata.name
+        space = namespace_of(message)
+        self.namespace = self.name if space == self.name else space
+        self._annotations = dict(metadata.annotations) if metadata.annotations else {}
+
+    def metadata(
+        self,
+        name: str,
+        *,
+        namespace: str | None = None,
+        annotations: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> ObjectMetadata:
+        """Makes the metadata of an object.
+
+        Args:
+            name: Name of the object.
+            namespace: Its namespace; None for a cluster-scoped object.
+            annotations: Annotations of planton's, which overrule the manifest's.
+            labels: Labels in addition, which overrule the manifest's.
+
+        Returns:
+            The metadata, without empty parts. Nothing in it is shared with that of another object.
+        """
+        metadata: ObjectMetadata = {"name": name}
+        if namespace is not None:
+            metadata["namespace"] = namespace
+        metadata["labels"] = dict(sorted({**self._labels, **labels}.items())) if labels else self._labels.copy()
+        if annotations or self._annotations:
+            metadata["annotations"] = dict(sorted({**self._annotations, **(annotations or {})}.items()))
+        return metadata
+
+
 def object_metadata(
     message: Resource,
     name: str,
@@ -269,7 +325,7 @@ def object_metadata(
     annotations: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> ObjectMetadata:
-    """Makes the metadata of an object.
+    """Makes the metadata of an object, as Naming does, where a resource has only one of them.
 
     Args:
         message: The resource to which the object belongs.
@@ -281,11 +337,4 @@ def object_metadata(
     Returns:
         The metadata, without empty parts.
     """
-    metadata: ObjectMetadata = {"name": name}
-    if namespace is not None:
-        metadata["namespace"] = namespace
-    metadata["labels"] = dict(sorted({**labels_of(message), **(labels or {})}.items()))
-    merged = dict(sorted({**message.metadata.annotations, **(annotations or {})}.items()))
-    if merged:
-        metadata["annotations"] = merged
-    return metadata
+    return Naming(message).metadata(name, namespace=namespace, annotations=annotations, labels=labels)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from planton.translate.contract import KubernetesObject
-from planton.translate.names import namespace_of, object_metadata
-from planton.types import Resource
+from planton.translate.names import Naming
 
 
-def namespace_object(message: Resource) -> KubernetesObject:
+def namespace_object(naming: Naming) -> KubernetesObject:
     """Makes the Namespace of a resource.
 
     Args:
-        message: A message of any kind.
+        naming: Names of the resource.
 
     Returns:
         The Namespace.
     """
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": object_metadata(message, namespace_of(message))}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": naming.metadata(naming.namespace)}

@@ -6,7 +6,7 @@ from planton.errors import Problem
 from planton.translate.backup import backup_configmap, environment_of, platform_secrets, secret_problems
 from planton.translate.contract import KubernetesObject, Translation
 from planton.translate.existing import Existing
-from planton.translate.names import OPERATOR, namespace_of, object_metadata
+from planton.translate.names import OPERATOR, Naming, namespace_of, object_metadata
 from planton.translate.namespace import namespace_object
 from planton.translate.operator_configuration import (
     configuration,
@@ -43,7 +43,7 @@ def translate(message: PostgresOperatorKubernetes, platform: BackupPlatform | No
     warnings: list[Problem] = []
     data = configuration(settings, platform, existing, operator)
     objects: list[KubernetesObject] = [
-        namespace_object(message),
+        namespace_object(Naming(message)),
         *operator_roles(message, use_configmaps=use_configmaps(existing)),
         {
             "apiVersion": "v1",

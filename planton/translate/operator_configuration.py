@@ -7,7 +7,6 @@ The defaults of the ConfigMap route are those of the code, not of the chart, and
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from types import MappingProxyType
 
 from planton.errors import Problem
@@ -190,6 +189,8 @@ def setting_problems(settings: Mapping[str, str], operator: OperatorVersion) -> 
             why = _ELSEWHERE.get(name, "its default is dangerous, and planton writes a safe one")
             problems.append(Problem(f"is written by planton: {why}. Remove it", path))
         elif name not in known:
+            from difflib import get_close_matches
+
             near = get_close_matches(name, known - OWNED_SETTINGS, n=1)
             hint = f'; did you mean "{near[0]}"?' if near else ""
             text = f"is not a setting of operator {operator.version}, which would pass it over in silence{hint}"

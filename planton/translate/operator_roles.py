@@ -22,7 +22,16 @@ def _rule(group: str, resources: str, verbs: str, names: str = "") -> Kubernetes
     return rule
 
 
-def _operator_rules(message: PostgresOperatorKubernetes, use_configmaps: bool) -> list[KubernetesObject]:
+def operator_rules(message: PostgresOperatorKubernetes, use_configmaps: bool) -> list[KubernetesObject]:
+    """Gives what the operator may do.
+
+    Args:
+        message: The operator, with its defaults filled.
+        use_configmaps: Whether Patroni keeps its state in ConfigMaps (True) or in Endpoints.
+
+    Returns:
+        Rules of a role.
+    """
     first_generation = message.spec.operator_version.startswith("1.")
     settings = message.spec.operator_settings
     if first_generation:
@@ -78,7 +87,15 @@ def _operator_rules(message: PostgresOperatorKubernetes, use_configmaps: bool) -
     return rules
 
 
-def _pod_rules(use_configmaps: bool) -> list[KubernetesObject]:
+def pod_rules(use_configmaps: bool) -> list[KubernetesObject]:
+    """Gives what the database pods may do.
+
+    Args:
+        use_configmaps: Whether Patroni keeps its state in ConfigMaps (True) or in Endpoints.
+
+    Returns:
+        Rules of a role.
+    """
     rules = [
         _rule("", "configmaps" if use_configmaps else "endpoints", "create get list patch watch"),
         _rule("", "pods", "get list patch watch"),
@@ -110,13 +127,13 @@ def operator_roles(message: PostgresOperatorKubernetes, *, use_configmaps: bool)
             "apiVersion": f"{_RBAC}/v1",
             "kind": "ClusterRole",
             "metadata": object_metadata(message, OPERATOR),
-            "rules": _operator_rules(message, use_configmaps),
+            "rules": operator_rules(message, use_configmaps),
         },
         {
             "apiVersion": f"{_RBAC}/v1",
             "kind": "ClusterRole",
             "metadata": object_metadata(message, POD_SERVICE_ACCOUNT),
-            "rules": _pod_rules(use_configmaps),
+            "rules": pod_rules(use_configmaps),
         },
         {
             "apiVersion": f"{_RBAC}/v1",

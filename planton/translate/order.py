@@ -1,4 +1,4 @@
-"""The order of objects, and of keys within them."""
+"""The order of objects."""
 
 from __future__ import annotations
 
@@ -30,31 +30,32 @@ RANKS: Mapping[str, int] = MappingProxyType(
 """Kind -> its place: what others need comes first. The operator looks for the storage Secret in the namespace of
 each custom resource and for its ConfigMaps at its start."""
 
-_KEYS = ("apiVersion", "kind", "metadata")
-
-
-def sort_key(item: KubernetesObject) -> tuple[int, str, str, str]:
-    """Gives the place of an object.
-
-    Args:
-        item: A Kubernetes object.
-
-    Returns:
-        Rank of its kind, its kind, namespace and name.
-    """
-    metadata = item["metadata"]
-    kind = item["kind"]
-    return RANKS.get(kind, len(RANKS)), kind, metadata.get("namespace", ""), metadata["name"]
-
 
 def ordered(objects: Iterable[KubernetesObject]) -> list[KubernetesObject]:
-    """Puts objects in order, and apiVersion, kind and metadata first in each.
+    """Puts objects in order: by the rank of their kind, kind, namespace and name.
 
     Args:
         objects: Kubernetes objects.
 
     Returns:
-        New objects in the order in which they are applied.
+        The objects in the order in which they are applied.
     """
-    keyed = ({**{key: item[key] for key in _KEYS if key in item}, **item} for item in objects)
-    return sorted(keyed, key=sort_key)
+    # By kind first, and then by one text at a time: several times faster than by tuples.
+    kinds: dict[str, list[KubernetesObject]] = {}
+    for item in objects:
+        kinds.setdefault(item["kind"], []).append(item)
+    found: list[KubernetesObject] = []
+    for kind in sorted(kinds, key=lambda kind: (RANKS.get(kind, len(RANKS)), kind)):
+        alike = kinds[kind]
+        alike.sort(key=_name)
+        alike.sort(key=_namespace)
+        found += alike
+    return found
+
+
+def _name(item: KubernetesObject) -> str:
+    return str(item["metadata"]["name"])
+
+
+def _namespace(item: KubernetesObject) -> str:
+    return str(item["metadata"].get("namespace", ""))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sys import intern
+
 from planton.types import ContainerResources
 
 
@@ -16,7 +18,12 @@ def resource_requirements(resources: ContainerResources) -> dict[str, dict[str, 
     """
     requirements = {}
     for name, amount in (("limits", resources.limits), ("requests", resources.requests)):
-        given = {key: value for key, value in (("cpu", amount.cpu), ("memory", amount.memory)) if value}
+        given = {}
+        # One text for the same amount in thousands of databases.
+        if cpu := amount.cpu:
+            given["cpu"] = intern(cpu)
+        if memory := amount.memory:
+            given["memory"] = intern(memory)
         if given:
             requirements[name] = given
     return requirements

@@ -5,10 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-import ssl
 
 from planton.sensitive import HIDDEN
-from planton.translate import openpgp
 
 _SHORTEST_KEY = 8
 _PRINTABLE = re.compile(r"[!-~]+", re.ASCII)
@@ -58,6 +56,8 @@ def value_problem(name: str, value: str, transform: str = "", *, has_passphrase:
     if name.endswith(".crt"):
         return _certificate_problem(value)
     if name == "WALG_PGP_KEY":
+        from planton.translate import openpgp  # As ssl below.
+
         if openpgp.PRIVATE not in value:
             return (
                 f"holds no private key in ASCII armor ({openpgp.PRIVATE} …): with a public key alone nothing could be "
@@ -88,7 +88,11 @@ def value_warning(name: str, value: str) -> str:
     Returns:
         What to know of it; empty when there is nothing.
     """
-    return openpgp.key_warning(value) if name == "WALG_PGP_KEY" else ""
+    if name != "WALG_PGP_KEY":
+        return ""
+    from planton.translate import openpgp  # As ssl below.
+
+    return openpgp.key_warning(value)
 
 
 def key_problem(value: str) -> str:
@@ -126,6 +130,9 @@ def _certificate_problem(value: str) -> str:
 
 
 def _is_certificate(body: str) -> bool:
+    # Imported here: it takes long, and most stores need no certificate.
+    import ssl
+
     try:
         content = base64.b64decode("".join(body.split()), validate=True)
         # Nothing is read from the system: a context of this kind trusts nobody until it is told to.

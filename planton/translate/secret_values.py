@@ -179,7 +179,7 @@ class SecretValues(_Hidden):
 class Credentials(_Hidden):
     """Contents of a Secret. Prints its keys, never a value."""
 
-    __slots__ = ("_references", "_values")
+    __slots__ = ("_data", "_references", "_values")
 
     def __init__(self, values: Mapping[str, str], references: Mapping[str, Reference] | None = None) -> None:
         """Makes the value.
@@ -190,6 +190,7 @@ class Credentials(_Hidden):
         """
         self._values: Mapping[str, str] = MappingProxyType(dict(sorted(values.items())))
         self._references: Mapping[str, Reference] = MappingProxyType(dict(sorted((references or {}).items())))
+        self._data: SecretData | None = None
 
     def reveal(self) -> Mapping[str, str]:
         """Gives the values, for writing into a Secret and nowhere else.
@@ -243,11 +244,13 @@ class Credentials(_Hidden):
 
         Returns:
             Key -> value in base64. A value that nobody has looked up is written as `<where it is>`, which is no base64:
-            no API server takes it.
+            no API server takes it. It is the caller's own.
         """
-        encoded = {key: base64.b64encode(value.encode()).decode("ascii") for key, value in self._values.items()}
-        references = {key: f"<{one}>" for key, one in self._references.items()}
-        return SecretData(sorted({**encoded, **references}.items()))
+        if self._data is None:
+            encoded = {key: base64.b64encode(value.encode()).decode("ascii") for key, value in self._values.items()}
+            references = {key: f"<{one}>" for key, one in self._references.items()}
+            self._data = SecretData(sorted({**encoded, **references}.items()))
+        return SecretData(self._data)
 
     def __bool__(self) -> bool:
         """Tells whether there is any key."""

@@ -18,7 +18,7 @@ from planton.translate.contract import KubernetesObject
 from planton.translate.names import source_files_secret, source_secret
 from planton.translate.platform import BackupPlatform
 from planton.translate.policy import ENCRYPTION_KEYS
-from planton.translate.secret_values import Credentials
+from planton.translate.secret_values import Credentials, Reference
 from planton.translate.store import CERTIFICATE_VARIABLE
 
 _KEYS = frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"})
@@ -36,12 +36,14 @@ class SourceReading:
         secrets: Name -> contents of the database's own Secrets for it.
         volumes: Entries of `spec.additionalVolumes` for it.
         lacking: What should be there and is not known, in words.
+        sources: Key of those Secrets -> `namespace/name/key` of the Secret from which the source itself has it.
     """
 
     entries: Mapping[str, KubernetesObject]
     secrets: Mapping[str, Credentials] = field(default_factory=dict)
     volumes: tuple[KubernetesObject, ...] = ()
     lacking: tuple[str, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
 
 
 def files_volume(secret: str, path: str) -> KubernetesObject:
@@ -146,7 +148,22 @@ def source_reading(access: ArchiveAccess, kind: str, name: str, platform: Backup
         volumes.append(files_volume(files, mount))
         entries[prefix + CERTIFICATE_VARIABLE] = literal(prefix + CERTIFICATE_VARIABLE, f"{mount}/{CERTIFICATE}")
     entries.update(_identity(prefix, entries, platform))
-    return SourceReading(dict(sorted(entries.items())), secrets, tuple(volumes), tuple(lacking))
+    return SourceReading(
+        entries=dict(sorted(entries.items())),
+        secrets=secrets,
+        sources={one: place for one in sorted(own) if (place := _place(access, one))},
+        volumes=tuple(volumes),
+        lacking=tuple(lacking),
+    )
+
+
+def _place(access: ArchiveAccess, variable: str) -> str:
+    """Says in which Secret of its source a key stands; empty where that is not known, or can be a key itself."""
+    secret, _, key = access.references.get(variable, "").partition("/")
+    if not (access.namespace and secret and key):
+        return ""
+    reference = Reference("Secret", f"{access.namespace}/{secret}", key)
+    return f"{reference.name}/{reference.key}" if reference.is_showable else ""
 
 
 def _identity(

@@ -238,7 +238,7 @@ def test_every_source_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         str(tmp_path / "missing.yaml"),
         str(broken),
         str(good),
-        "a\0b",
+        "a\\x00b",
     ]
     assert found[0].message == "cannot be used: no such file or directory"
     assert found[3].message == "cannot be used"
@@ -386,3 +386,47 @@ def test_standard_input() -> None:
 def test_standard_input_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     assert failures("-")[0].message == "there is no standard input"
+
+
+# Text in the place of a path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        DATABASE,
+        "secret_access_key: SENTINEL\r\n",
+        "secret_access_key: SENTINEL",
+        '{"secret_access_key":"SENTINEL"}',
+        "SENTINEL" * 2000,
+    ],
+)
+def test_a_text_in_the_place_of_a_path_is_not_quoted(text: str, tmp_path: Path) -> None:
+    for source in (text, [tmp_path, text], Path(text)):
+        (problem,) = failures(source)
+        assert problem == Problem("this is text, not a path: use planton.loads")
+
+
+def test_a_path_with_odd_characters_is_read_where_there_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "a: {b}\nc.yaml"
+    path.write_text(DATABASE)
+    assert names(load(path)) == names(load(str(path))) == ["orders"]
+    path.write_text("kind: [")
+    (problem,) = failures(path)
+    assert problem.origin.file == str(tmp_path / "a: {b}") + "\\nc.yaml"
+
+
+def test_paths_in_errors_are_short_and_printable(tmp_path: Path) -> None:
+    (escape,) = failures("there/is\x1b[2J/none")
+    assert escape.origin.file == "there/is\\x1b[2J/none"
+    long = "/".join(["a" * 100] * 4)
+    deep = tmp_path / long
+    deep.mkdir(parents=True)
+    (problem,) = failures(deep)
+    assert problem.message.startswith("has no manifests in it")
+    assert len(problem.origin.file) == 301
+    assert str(deep).startswith(problem.origin.file.partition("…")[0])
+    assert str(deep).endswith(problem.origin.file.partition("…")[2])
+    with pytest.raises(ManifestError) as caught:
+        loads("kind: [", file="x\x1b" * 1000)
+    assert len(caught.value.problems[0].origin.file) < 800

@@ -66,6 +66,46 @@ def test_nothing_is_nothing() -> None:
     assert violations([]) == []
 
 
+# What was found right once
+
+
+def test_what_was_loaded_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = loads(f"{DATABASE}---\n{OPERATOR}", file="a.yaml")
+    monkeypatch.setattr("planton.manifest._collect.complaints", lambda _: pytest.fail("was looked at again"))
+    again = prepare(prepare(loaded))
+    assert again == loaded
+    assert again.line(1, "spec.backup_config.r2_config.bucket_name") == 15
+
+
+def test_a_copy_stays_when_what_was_given_changes() -> None:
+    loaded = loads(f"{DATABASE}---\n{OPERATOR}")
+    prepared = prepare(loaded)
+    before = [copy.deepcopy(message) for message in loaded]
+    loaded[0].metadata.name = "another"
+    loaded[1].spec.SetInParent()
+    loaded[1].metadata.labels["a"] = "b"
+    assert list(prepared) == before
+    assert prepared[0] is prepared[0] is prepared[:1][0]
+    prepared[1].metadata.name = "third"
+    assert loaded[1].metadata.name == "postgres-operator"
+
+
+@pytest.mark.parametrize("place", range(2))
+def test_what_has_changed_since_is_validated(place: int) -> None:
+    loaded = loads(f"{DATABASE}---\n{OPERATOR}", file="a.yaml")
+    for manifests in (loaded, prepare(loaded)):
+        name = manifests[place].metadata.name
+        manifests[place].metadata.name = "Wrong"
+        (problem,) = violations(manifests)
+        assert problem.path == "metadata.name"
+        assert problem.origin.document == place + 1
+        manifests[place].metadata.name = name
+        manifests[place].ClearField("kind")
+        manifests[place].spec.ClearField("container")
+        # Its defaults are filled again.
+        assert prepare(manifests) == loads(f"{DATABASE}---\n{OPERATOR}")
+
+
 # Manifests
 
 

@@ -30,6 +30,11 @@ def imported(code: str) -> list[str]:
         ),
         (
             f"from planton.manifest import loads; loads({DATABASE!r})",
+            ["yaml", "google.protobuf", "project_planton"],
+        ),
+        (
+            "from planton.manifest import loads\nfrom planton.errors import ManifestError\n"
+            f"try: loads({DATABASE.replace('orders', 'ORDERS')!r})\nexcept ManifestError: pass",
             ["yaml", "protovalidate", "google.protobuf", "project_planton"],
         ),
     ],

@@ -92,9 +92,9 @@ def secrets_of(rendering: Sequence[Mapping[str, Any]], namespace: str = "restore
 
 def alive(custom_resource: Mapping[str, Any], **more: Any) -> ExistingDatabase:
     """Gives a custom resource of a rendering as a cluster would have it."""
-    from planton.cluster.inventory import _database
+    from planton.cluster.inventory import database_facts
 
-    return _database({**custom_resource, **more})
+    return database_facts({**custom_resource, **more})
 
 
 def with_live(*databases: ExistingDatabase, **more: Any) -> Existing:

@@ -77,7 +77,7 @@ def test_identity_fills_in_what_is_known_and_leaves_the_rest() -> None:
     # A version that is not known is no empty path, which would lie around every other one.
     made = identity("s3://b/$(SCOPE)/$(PGVERSION)", "", scope="db-a", version="", namespace="n")
     assert made.prefix == "s3://b/db-a/$(PGVERSION)"
-    assert [one.prefix for one in made.above()] == ["s3://b/db-a", "s3://b"]
+    assert made.above() == [ArchiveIdentity("", "s3://b/db-a"), ArchiveIdentity("", "s3://b")]
     assert identity("gs://b/x", "", scope="", version="", namespace="").store == "storage.googleapis.com"
 
 
