@@ -222,6 +222,30 @@ class Sandbox:
         """
         self._request("restart_api_server")
 
+    def restart_etcd(self) -> None:
+        """Kill etcd and start it again with the same data; wait until the API server is ready again.
+
+        Raises:
+            SandboxError: if it does not become ready.
+        """
+        self._request("restart_etcd")
+
+    def pause_etcd(self) -> None:
+        """Stop etcd without ending it, until `resume_etcd`: the API server's requests hang, as with a disk that does.
+
+        Raises:
+            SandboxError: if the sandbox is gone.
+        """
+        self._request("pause_etcd")
+
+    def resume_etcd(self) -> None:
+        """Let etcd go on after `pause_etcd`.
+
+        Raises:
+            SandboxError: if the sandbox is gone.
+        """
+        self._request("resume_etcd")
+
     def check(self) -> None:
         """Do nothing if all is well.
 

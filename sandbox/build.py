@@ -106,6 +106,22 @@ def ensure_clients(report: Report | None = None, *, rebuild: bool = False) -> Cl
     return Clients(_ensure_one(KUBECTL, say, rebuild=rebuild), _ensure_one(HELM, say, rebuild=rebuild))
 
 
+def operator_chart(report: Report | None = None) -> Path:
+    """Return the folder of the operator's own Helm chart, as its module has it.
+
+    Args:
+        report: as in `ensure`.
+
+    Returns:
+        The folder.
+
+    Raises:
+        BuildError: if the toolchain is missing or the module cannot be had.
+    """
+    module = OPERATOR.package.removesuffix("/cmd")
+    return _module_folder(OPERATOR, module, report or _to_stderr) / "charts" / "postgres-operator"
+
+
 def cache_root() -> Path:
     """Return the folder that holds the built programs; it need not exist yet."""
     if own := os.environ.get("PLANTON_CACHE"):

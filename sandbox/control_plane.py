@@ -104,6 +104,26 @@ class ControlPlane:
         self._server = self._start_server()
         self._wait_until_ready(time.monotonic() + READY_TIMEOUT, retry_port=False)
 
+    def restart_etcd(self) -> None:
+        """Kill etcd and start it again with the same data; wait until the API server is ready again.
+
+        Raises:
+            SandboxError: if it is not ready in time.
+        """
+        if self._etcd is not None:
+            end(self._etcd, folder=self._folder)
+        self._etcd = self._start_etcd()
+        self._wait_until_ready(time.monotonic() + READY_TIMEOUT, retry_port=False)
+
+    def signal_etcd(self, number: int) -> None:
+        """Send etcd a signal.
+
+        Args:
+            number: ``SIGSTOP``, so that it answers nothing, or ``SIGCONT``.
+        """
+        if self._etcd is not None:
+            self._etcd.send_signal(number)
+
     def troubles(self) -> list[str]:
         """Return a message for each program that has ended by itself."""
         programs = {"etcd": self._etcd, "kube-apiserver": self._server}

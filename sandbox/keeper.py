@@ -162,6 +162,9 @@ class Keeper:
             "stop_operator": self._stop_runner,
             "start_operator": self._start_runner,
             "restart_api_server": self._plane.restart_api_server,
+            "restart_etcd": self._plane.restart_etcd,
+            "pause_etcd": lambda: self._plane.signal_etcd(signal.SIGSTOP),
+            "resume_etcd": lambda: self._plane.signal_etcd(signal.SIGCONT),
         }
         try:
             handlers[operation]()

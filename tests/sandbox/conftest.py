@@ -133,6 +133,14 @@ class Installation:
         status: Object = deployment.get("status", {})
         return status if status.get("observedGeneration") == deployment["metadata"]["generation"] else {}
 
+    def since(self, deployment: Object) -> list[Object]:
+        """Return every status that the Deployment has had for its present generation since it was as given."""
+        version, generation = deployment["metadata"]["resourceVersion"], deployment["metadata"]["generation"]
+        name = f"fieldSelector=metadata.name%3D{deployment['metadata']['name']}"
+        path = f"{self.path.rpartition('/')[0]}?watch=1&timeoutSeconds=1&resourceVersion={version}&{name}"
+        found = [event["object"].get("status", {}) for event in self.api.stream(path, timeout=30.0)]
+        return [status for status in found if status.get("observedGeneration") == generation]
+
     def condition(self, kind: str) -> Object:
         """Return one condition of the present generation, empty if there is none."""
         conditions = self.status().get("conditions", [])
@@ -148,5 +156,5 @@ def installation(sandbox: Sandbox, api: Api, wait: Wait) -> Installation:
     """Return an installation whose operator is up."""
     made = Installation(api, "postgres-operator")
     made.create()
-    wait(made.available, seconds=40.0)
+    wait(made.available)
     return made

@@ -76,9 +76,14 @@ def test_changed_template_restarts_it(installation: Installation, sandbox: Sandb
     # Looked at ten times a second: were it seen together with the template, it would show nothing, and break nothing.
     installation.patch({"metadata": {"labels": {"changed": str(time.monotonic_ns())}}})
     time.sleep(0.2)
-    installation.patch({"spec": {"template": {"metadata": {"annotations": {"changed": str(time.monotonic())}}}}})
-    wait(lambda: installation.condition("Progressing").get("reason") == "ReplicaSetUpdated")
+    patch = {"spec": {"template": {"metadata": {"annotations": {"changed": str(time.monotonic())}}}}}
+    changed = installation.patch(patch)
     wait(installation.available)
+    # On the way it was seen that nothing was available: that passes too quickly to be asked for.
+    on_the_way = installation.since(changed)
+    reasons = [one["reason"] for each in on_the_way for one in each["conditions"] if one["type"] == "Progressing"]
+    assert "ReplicaSetUpdated" in reasons
+    assert any(not each.get("availableReplicas") for each in on_the_way)
     assert sandbox.operator_log().count("starting the operator") == before + 1
 
 
@@ -165,7 +170,7 @@ def test_missing_account_then_missing_configuration_is_tried_again(api: Api, san
         "/api/v1/namespaces/incomplete/configmaps",
         {"metadata": {"name": "operator"}, "data": configuration},
     )
-    wait(made.available, seconds=40.0)
+    wait(made.available)
     # A foreground deletion waits for a garbage collector on a cluster; here it must not wait for ever.
     api.request("DELETE", f"{made.path}?propagationPolicy=Foreground")
 
