@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from planton.catalogue.bucket import WritableBucket
     from planton.catalogue.model import Catalogue, Latest
     from planton.translate.archive import ArchiveIdentity
@@ -63,11 +65,12 @@ class Archive:
 
         return open_bucket(self._access)
 
-    def catalogue(self, *, now: datetime | None = None) -> Catalogue:
+    def catalogue(self, *, now: datetime | None = None, progress: Callable[[int], None] | None = None) -> Catalogue:
         """Reads all that is in it: base backups, WAL, timelines, and the times to which a restore can go.
 
         Args:
             now: When the next run of retention is taken to be, an aware time; None for now.
+            progress: Is told how many keys have been listed so far, by any thread.
 
         Returns:
             The catalogue.
@@ -75,12 +78,13 @@ class Archive:
         Raises:
             StoreError: The store refused, or could not be reached.
         """
+        from planton.catalogue.counted import CountedBucket
         from planton.catalogue.reading import read_catalogue
         from planton.catalogue.wal_archive import open_wal
 
         bucket = self.open()
         return read_catalogue(
-            bucket,
+            CountedBucket(bucket, progress) if progress is not None else bucket,
             now=now or datetime.now(UTC),
             retention=self._access.retention,
             wal=open_wal(bucket, self._access),

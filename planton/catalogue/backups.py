@@ -192,9 +192,9 @@ def _text(given: Mapping[str, Any], key: str) -> str:
 def _time(given: Mapping[str, Any], key: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(_text(given, key))
-    except ValueError:
+        # Go writes its zero time, of the year 1, for one that was never set.
+        if moment.year < 2000:
+            return None
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # The last hours of the calendar are not in it in UTC.
         return None
-    # Go writes its zero time, of the year 1, for one that was never set.
-    if moment.year < 2000:
-        return None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

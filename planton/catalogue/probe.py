@@ -65,8 +65,29 @@ class Finding:
     problem: StoreProblem | None = None
 
 
+class Judged:
+    """What is good or bad by its findings.
+
+    Attributes:
+        findings: Each thing once, in the order in which they follow from each other.
+    """
+
+    __slots__ = ()
+    findings: tuple[Finding, ...]
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether nothing failed. Warnings, and what was not tried, do not count."""
+        return all(one.outcome != "failed" for one in self.findings)
+
+    @property
+    def failures(self) -> tuple[Finding, ...]:
+        """What failed."""
+        return tuple(one for one in self.findings if one.outcome == "failed")
+
+
 @dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(Judged):
     """What a probe has found.
 
     Attributes:
@@ -78,16 +99,6 @@ class Probe:
     subject: str
     findings: tuple[Finding, ...]
     left_behind: tuple[str, ...] = ()
-
-    @property
-    def is_ok(self) -> bool:
-        """Whether nothing failed. Warnings, and what was not tried, do not count."""
-        return all(one.outcome != "failed" for one in self.findings)
-
-    @property
-    def failures(self) -> tuple[Finding, ...]:
-        """What failed."""
-        return tuple(one for one in self.findings if one.outcome == "failed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,10 @@ Nothing heavy is imported here, since `planton --help` needs it all.
 from __future__ import annotations
 
 import argparse
-import os
 import re
-import sys
 
 from planton.cli._exit import UsageError
+from planton.cli._output import help_width
 
 TYPE_CHECKING = False  # Checkers go by the name; importing typing would be a tenth of the start-up.
 if TYPE_CHECKING:
@@ -34,12 +33,7 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
             prog: Name of the program.
             more: What some Python versions pass on, such as whether to use colour.
         """
-        try:
-            columns = os.get_terminal_size(sys.__stdout__.fileno()).columns if sys.__stdout__ else 80
-        except (OSError, ValueError):
-            columns = 80
-        # argparse itself leaves two columns free.
-        super().__init__(prog, max_help_position=30, width=min(max(columns, 60), 110) - 2, **more)
+        super().__init__(prog, max_help_position=30, width=help_width(), **more)
 
 
 class Parser(argparse.ArgumentParser):
@@ -259,6 +253,19 @@ def add_all(parser: Parser) -> None:
         parser: Parser of a verb.
     """
     parser.add_argument("--all", action="store_true", help="list objects that do not change, too")
+
+
+def add_warnings(parser: Parser) -> None:
+    """Adds --all-warnings.
+
+    Args:
+        parser: Parser of a verb.
+    """
+    parser.add_argument(
+        "--all-warnings",
+        action="store_true",
+        help="print each warning, also where many databases have the same one",
+    )
 
 
 def add_timeout(parser: Parser, scope: str = "", *, default: str = "5m") -> None:

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from planton.cli._output import Console, printable
+from planton.translate.archive_record import RECORD_CONFIGMAP, LeftArchive, read_record
 
 if TYPE_CHECKING:
     from planton.cluster.changes import Change, FieldChange
 
-ACTIONS = ("created", "configured", "unchanged", "deleted", "skipped")
+ACTIONS = ("created", "configured", "unchanged", "deleted", "skipped", "refused")
 """What can happen to an object, in the order of the summary."""
 _STYLES = {
     "created": ("green",),
@@ -18,6 +19,7 @@ _STYLES = {
     "unchanged": ("dim",),
     "deleted": ("red",),
     "skipped": ("cyan",),
+    "refused": ("bold", "red"),
 }
 _WORD = max(map(len, ACTIONS))
 _LONGEST_VALUE = 120
@@ -43,10 +45,36 @@ def show_changes(changes: Iterable[Change], console: Console, *, unchanged: bool
         word = console.paint(change.action.ljust(_WORD), *_STYLES.get(change.action, ()))
         reason = f"  ({printable(change.reason)})" if change.reason else ""
         console.out(f"{word}  {printable(change.subject)}{reason}")
+        is_record = change.kind == "ConfigMap" and change.name == RECORD_CONFIGMAP
         for field in change.diff:
-            console.out(f"{'':{_WORD}}    {_diff_line(field)}")
+            line = (_record_line(field) if is_record else "") or _diff_line(field)
+            console.out(f"{'':{_WORD}}    {line}")
         for effect in change.effects:
             console.out(f"{'':{_WORD}}    {console.paint('!', 'bold', 'yellow')} {printable(effect)}")
+
+
+def _record_line(field: FieldChange) -> str:
+    """Says in words what changes in the record of archives, whose entries are JSON; empty for anything else."""
+    before, after = _entry(field.before), _entry(field.after)
+    entry = after or before
+    if entry is None:
+        return ""
+    sign = "+" if field.before is None else "-" if field.after is None else "~"
+    archive = " at ".join(part for part in (entry.prefix, entry.store) if part)
+    same = ", with other facts about it" if before is not None and str(before) == str(after) else ""
+    return f"{sign} {printable(f'archive {archive}: {entry}{same}')}"
+
+
+def _entry(text: str | None) -> LeftArchive | None:
+    """Reads an entry of the record out of a value of a diff, which is JSON text."""
+    import json
+
+    try:
+        value = json.loads(text or "null")
+    except ValueError:
+        return None  # Shortened, or partly hidden.
+    found = read_record({"entry": value}) if isinstance(value, str) else ()
+    return found[0] if len(found) == 1 else None
 
 
 def _diff_line(field: FieldChange) -> str:
@@ -76,7 +104,7 @@ def counts(changes: Iterable[Change]) -> dict[str, int]:
         changes: Changes.
 
     Returns:
-        How many of each action, all five of them.
+        How many of each action, all six of them.
     """
     numbers = dict.fromkeys(ACTIONS, 0)
     for change in changes:
@@ -91,9 +119,10 @@ def summary_line(changes: Iterable[Change]) -> str:
         changes: Changes.
 
     Returns:
-        `N created, N configured, N unchanged, N deleted, N skipped`.
+        `N created, N configured, N unchanged, N deleted, N skipped`, and what was refused where something was.
     """
-    return ", ".join(f"{number} {action}" for action, number in counts(changes).items())
+    numbers = counts(changes)
+    return ", ".join(f"{number} {action}" for action, number in numbers.items() if number or action != "refused")
 
 
 def changes_data(changes: Iterable[Change]) -> list[dict[str, Any]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
+import os
 import signal
 import sys
 import threading
 
-from planton.cli._arguments import parse
 from planton.cli._exit import CHANGES, DONE, HUNG_UP, INTERRUPTED, TERMINATED, Stopped, report
 from planton.cli._output import Console, OutputError
 
@@ -15,6 +17,11 @@ TYPE_CHECKING = False  # Checkers go by the name; importing typing would be a te
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import FrameType
+    from typing import NoReturn
+
+_OVERVIEW = ("--help", "-h", "help")
+_COLLECT_AFTER = 50_000
+"""New objects after which the garbage collector looks at them. They are small, and few of them are in cycles."""
 
 
 def run(argv: Sequence[str] | None) -> int:
@@ -27,7 +34,7 @@ def run(argv: Sequence[str] | None) -> int:
         The exit code.
     """
     console = Console()
-    with _signals():
+    with _signals(), _rare_collections():
         code = _run(sys.argv[1:] if argv is None else argv, console)
         try:
             console.flush()
@@ -39,6 +46,15 @@ def run(argv: Sequence[str] | None) -> int:
 
 def _run(argv: Sequence[str], console: Console) -> int:
     try:
+        if len(argv) == 1 and argv[0] in _OVERVIEW:
+            from planton.cli._parser import overview
+
+            console.raw(overview())
+            return DONE
+        # Imported here, as the rest is by the verbs: the overview, which most often is all that is wanted of a program
+        # that is not known yet, needs none of it.
+        from planton.cli._arguments import parse
+
         arguments = parse(argv)
         code: int = arguments.run(arguments, console)
     except SystemExit as leave:
@@ -52,20 +68,56 @@ def _run(argv: Sequence[str], console: Console) -> int:
     return code
 
 
+def _end_at_once(code: int, word: str) -> NoReturn:
+    """Ends the process without waiting for anything, but for the removal of files that hold keys."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"\n{word} twice: ended at once, without waiting for requests that were under way.\n".encode())
+    with contextlib.suppress(Exception):
+        atexit._run_exitfuncs()
+    os._exit(code)
+
+
+@contextlib.contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Lets the garbage collector run rarely: what is imported and read stays to the end, and is looked at in vain."""
+    before = gc.get_threshold()
+    gc.set_threshold(_COLLECT_AFTER, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
 @contextlib.contextmanager
 def _signals() -> Iterator[None]:
-    """Turns SIGTERM and SIGHUP into exceptions, so that what was done can be told and what is left is removed."""
-    words = {signal.SIGTERM: (TERMINATED, "terminated"), signal.SIGHUP: (HUNG_UP, "hung up")}
+    """Turns signals into exceptions, so that what was done can be told and what is left is removed.
+
+    Requests that are under way are waited for, since nobody would know what became of them. Whoever does not want to
+    wait sends the signal once more.
+    """
+    words = {
+        signal.SIGTERM: (TERMINATED, "terminated"),
+        signal.SIGHUP: (HUNG_UP, "hung up"),
+        signal.SIGINT: (INTERRUPTED, "interrupted"),
+    }
+    came = False
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise Stopped(*words[signal.Signals(number)])
+        nonlocal came
+        code, word = words[signal.Signals(number)]
+        if came:
+            _end_at_once(code, word)
+        came = True
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise Stopped(code, word)
 
     if threading.current_thread() is not threading.main_thread():
         # Then somebody else handles signals.
         yield
         return
     before = {number: signal.getsignal(number) for number in words}
-    # Under nohup a closed terminal shall not matter.
+    # Under nohup a closed terminal shall not matter, nor Ctrl-C to what a script runs in the background.
     taken = [number for number in words if before[number] is not signal.SIG_IGN]
     for number in taken:
         signal.signal(number, stop)

@@ -60,6 +60,11 @@ def printable(text: str) -> str:
     )
 
 
+def _json_escape(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[place : place + 4]}" for place in range(0, len(units), 4))
+
+
 class Console:
     """Standard output and standard error of one run of the command."""
 
@@ -149,7 +154,11 @@ class Console:
         """
         import json
 
-        self.out(json.dumps(value, indent=2, ensure_ascii=False))
+        text = json.dumps(value, indent=2, ensure_ascii=False)
+        if not text.replace("\n", "").isprintable():
+            # JSON leaves some of what a terminal acts on. It stands in strings only, where escapes say the same.
+            text = "".join(one if one == "\n" or one.isprintable() else _json_escape(one) for one in text)
+        self.out(text)
 
     def yaml(self, *values: Any) -> None:
         """Prints values as YAML, several as several documents.
@@ -160,9 +169,10 @@ class Console:
         Raises:
             OutputError: It could not be written.
         """
-        from planton.yaml_writer import documents
+        from planton.yaml_writer import parts
 
-        self.raw(documents(values))
+        for text in parts(values):
+            self.raw(text)
 
     def warn(self, text: str) -> None:
         """Prints a warning on stderr.
@@ -249,6 +259,16 @@ def _columns(stream: TextIO) -> int:
         return os.get_terminal_size(stream.fileno()).columns or 80
     except (OSError, ValueError):
         return 80
+
+
+def help_width() -> int:
+    """Gives the columns that help is written in.
+
+    Returns:
+        Two less than the terminal has, as argparse itself leaves them free; neither too few nor too many to be read.
+    """
+    columns = _columns(sys.__stdout__) if sys.__stdout__ is not None else 80
+    return min(max(columns, 60), 110) - 2
 
 
 def _painted(text: str, styles: tuple[str, ...], colour: bool) -> str:

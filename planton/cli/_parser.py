@@ -1,9 +1,16 @@
-"""The parser of the whole command: the overview, and the verbs, each imported only when it is asked for."""
+"""The parser of the whole command: the overview, and the verbs, each imported only when it is asked for.
+
+The overview is written without argparse, whose import would be most of what `planton --help` does.
+"""
 
 from __future__ import annotations
 
 from planton import __version__
-from planton.cli._arguments import Parser
+from planton.cli._output import help_width
+
+TYPE_CHECKING = False  # Checkers go by the name; importing typing would be a tenth of the start-up.
+if TYPE_CHECKING:
+    from planton.cli._arguments import Parser
 
 PROGRAM = "planton"
 VERBS = {
@@ -18,9 +25,11 @@ VERBS = {
     "env": "show the backup environment of a database's pods",
     "sync-credentials": "bring the credentials to every namespace with a database",
     "delete": "delete databases, each by name",
+    "permissions": "print the roles that planton needs",
     "completion": "print completion for a shell",
 }
 """The verbs, each a module beside this one, with what the overview says of them."""
+_OPTIONS = {"-h, --help": "show this help message and exit", "--version": "print the version and exit"}
 _DESCRIPTION = """\
 PostgreSQL with backups on Kubernetes, from manifests in YAML or JSON.
 
@@ -40,6 +49,33 @@ Results go to stdout, everything else to stderr. Credentials are masked everywhe
 `planton VERB --help` has examples."""
 
 
+def overview() -> str:
+    """Writes the help of the whole command.
+
+    Returns:
+        The text, as wide as the terminal, with a line feed at its end.
+    """
+    width = help_width()
+    column = 4 + max(map(len, VERBS)) + 2
+    lines = [f"usage: {PROGRAM} [-h] [--version] VERB ...", "", _DESCRIPTION, "", "options:"]
+    for name, text in _OPTIONS.items():
+        lines += _row(f"  {name}", text, column, width)
+    lines += ["", "verbs:", "  VERB"]
+    for name, text in VERBS.items():
+        lines += _row(f"    {name}", text, column, width)
+    return "\n".join([*lines, "", _EPILOG, ""])
+
+
+def _row(name: str, text: str, column: int, width: int) -> list[str]:
+    """Writes a name and what is said of it, in as many lines as it takes."""
+    lines = [name.ljust(column)]
+    for word in text.split():
+        if len(lines[-1]) > column and len(lines[-1]) + 1 + len(word) > width:
+            lines.append(" " * column)
+        lines[-1] += word if len(lines[-1]) == column else f" {word}"
+    return lines
+
+
 def build(*wanted: str) -> tuple[Parser, dict[str, Parser]]:
     """Builds the parser.
 
@@ -49,10 +85,17 @@ def build(*wanted: str) -> tuple[Parser, dict[str, Parser]]:
     Returns:
         The parser of the whole command, and that of each verb.
     """
-    parser = Parser(prog=PROGRAM, description=_DESCRIPTION, epilog=_EPILOG)
-    parser.add_argument(
-        "--version", action="version", version=f"{PROGRAM} {__version__}", help="print the version and exit"
-    )
+    from planton.cli._arguments import Parser
+
+    class Overall(Parser):
+        """Has the same help as there is without argparse."""
+
+        def format_help(self) -> str:
+            """Gives the overview."""
+            return overview()
+
+    parser = Overall(prog=PROGRAM)
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}", help=_OPTIONS["--version"])
     commands = parser.add_subparsers(metavar="VERB", title="verbs", dest="verb", parser_class=Parser)
     verbs: dict[str, Parser] = {}
     for name, summary in VERBS.items():

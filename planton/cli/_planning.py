@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from planton.types import Resource
 
 R = TypeVar("R", bound=Plan | ApplyResult)
+_NAMED = 3
+"""How many of the objects that were not done are named; the next plan names them all."""
 
 
 def plan_options(arguments: argparse.Namespace) -> PlanOptions:
@@ -89,13 +91,19 @@ def shown_plan(
     plan = planned(
         lambda progress: cluster.plan(manifests, options=options, progress=progress), cluster.identity, console
     )
-    show_warnings(plan.warnings, console)
+    # A restore has one database, and no option for it.
+    show_warnings(plan.warnings, console, every=getattr(arguments, "all_warnings", True))
     show_cluster(plan, arguments, console)
     return plan
 
 
 def carried_out(
-    work: Callable[[Progress], ApplyResult], plan: Plan, arguments: argparse.Namespace, console: Console
+    work: Callable[[Progress], ApplyResult],
+    plan: Plan,
+    arguments: argparse.Namespace,
+    console: Console,
+    *,
+    again: str = "",
 ) -> ApplyResult:
     """Carries a plan out, with progress. When that breaks off, prints what was done before.
 
@@ -104,6 +112,7 @@ def carried_out(
         plan: What was planned.
         arguments: What was asked for.
         console: Where to print.
+        again: What goes on from there after a signal; empty for the same command.
 
     Returns:
         The result.
@@ -129,16 +138,25 @@ def carried_out(
         # Such an error says of itself that nothing was done.
         text = str(error)
     except (KeyboardInterrupt, Stopped) as stop:
-        done = progress.done_of(plan)
+        done, left = progress.done_of(plan), progress.left_of(plan)
         _show_partial(plan, done, arguments, console)
-        changed = counted(sum(change.action not in ("unchanged", "skipped") for change in done), "change")
+        changed = counted(sum(change.action not in ("unchanged", "skipped", "refused") for change in done), "change")
+        phase = progress.phase or "read"
+        again = again or "the same command goes on from there"
         raise _stopped(
-            stop,
-            f"in phase {progress.phase or 'read'}, after at least {changed}. What was done stays; the same command "
-            "goes on from there",
+            stop, f"in phase {phase}, after at least {changed}{_not_done(left)}. What was done stays; {again}"
         ) from None
     remedy = "What was done stays. Mend this, then run the same command again."
     raise ClusterError(text, phase=progress.phase, remedy=remedy, changes=done)
+
+
+def _not_done(left: Sequence[Change]) -> str:
+    """Words what was not done, as far as is known: the first few by name."""
+    if not left:
+        return ""
+    names = ", ".join(change.subject for change in left[:_NAMED])
+    more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+    return f"; not done, as far as is known: {counted(len(left), 'object')}: {names}{more}"
 
 
 def _stopped(stop: BaseException, text: str) -> Stopped:

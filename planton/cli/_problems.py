@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from planton.cli._output import Console
 from planton.errors import Problem
+
+_FIRST = 3
+"""Of how many warnings that say the same each is printed."""
 
 
 def one_line(problem: Problem) -> str:
@@ -21,15 +25,38 @@ def one_line(problem: Problem) -> str:
     return " ".join(str(problem).split("\n"))
 
 
-def show_warnings(problems: Sequence[Problem], console: Console) -> None:
+def show_warnings(problems: Sequence[Problem], console: Console, *, every: bool = True) -> None:
     """Prints warnings on stderr, each once.
 
     Args:
         problems: What is worth saying.
         console: Where to say it.
+        every: Whether to print all; else of many that say the same of different resources only the first few, and how
+            many more there are.
     """
-    for line in dict.fromkeys(one_line(problem) for problem in problems):
-        console.warn(line)
+    lines = {one_line(problem): problem for problem in problems}
+    if every or len(lines) <= _FIRST + 1:
+        for line in lines:
+            console.warn(line)
+        return
+    kinds: dict[tuple[str, str], list[str]] = {}
+    for line, problem in lines.items():
+        kinds.setdefault(_kind(problem), []).append(line)
+    for alike in kinds.values():
+        # A single one more is not worth a line about it.
+        shown = _FIRST if len(alike) > _FIRST + 1 else len(alike)
+        for line in alike[:shown]:
+            console.warn(line)
+        if more := len(alike) - shown:
+            console.warn(f"and {more:,} more like it; --all-warnings shows them")
+
+
+def _kind(problem: Problem) -> tuple[str, str]:
+    """Tells what a problem is about, whatever it is called: its path and message without names and numbers."""
+    text = problem.message
+    if name := problem.subject.rpartition("/")[2]:
+        text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])", "*", text)
+    return problem.path, re.sub(r'"[^"]*"|[0-9]+', "*", text)
 
 
 def show_errors(problems: Sequence[Problem], console: Console) -> None:

@@ -1,9 +1,11 @@
-"""Where long work has got to: one updating line on a terminal, nothing in a pipe."""
+"""Where long work has got to: one updating line on a terminal, now and then a line in a log, nothing for short work."""
 
 from __future__ import annotations
 
+import math
 import threading
 import time
+from collections import deque
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -12,36 +14,53 @@ from planton.cli._output import Console
 if TYPE_CHECKING:
     from planton.cluster import Change, Plan, ProgressEvent
 
-_READING = frozenset({"read", "plan", "wait", "status"})
-"""Phases that write nothing."""
+_READING = frozenset({"load", "read", "plan", "check", "backup", "wait", "status"})
+"""Phases after whose events nothing of a plan is done yet."""
+_CHANGING = frozenset({"created", "configured", "deleted"})
+"""What an apply or a delete does something for."""
 _TICK = 1.0
 """Seconds after which the time on the line is written anew, so that a long wait does not look dead."""
+_OFTEN = 0.05
+"""Seconds between two writes of the line at least: a terminal can be slower than the work."""
+_LOGGED = 10.0
+"""Seconds between two lines in a log."""
+_LOGGED_WAITING = 60.0
+"""Likewise while nothing has moved."""
+_WINDOW = 10.0
+"""Seconds back to which the rate is counted: what was fast an hour ago says nothing about what is left."""
+_SURE = 2.0
+"""Seconds of work from which on a rate means something."""
 
 
 class Progress:
-    """Shows progress events, and remembers what was written. A context manager; can be called from any thread."""
+    """Shows how far work has got, and remembers what was written. A context manager; can be called from any thread."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, after: float = 0) -> None:
         """Makes the line; shows nothing yet.
 
         Args:
             console: Where to show it.
+            after: Seconds before anything is shown: for what hardly ever takes long.
         """
+        self._after = after
         self._console = console
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._ticker: threading.Thread | None = None
-        self._line = ""
+        self._subject = ""
         self._phase = ""
-        self._done = 0
-        self._since = time.monotonic()
+        self._done = self._total = 0
+        self._begun = self._since = self._shown = time.monotonic()
+        self._logged = self._since
+        self._logged_state: tuple[str, int] = ("", 0)
+        self._pace: deque[tuple[float, int]] = deque()
         self._written: set[str] = set()
 
     def __enter__(self) -> Progress:
-        """Starts to count the time, on a terminal."""
-        if self._console.notices_on_terminal:
-            self._ticker = threading.Thread(target=self._tick, name="planton-progress", daemon=True)
-            self._ticker.start()
+        """Starts to count the time."""
+        self._logged = time.monotonic()
+        self._ticker = threading.Thread(target=self._tick, name="planton-progress", daemon=True)
+        self._ticker.start()
         return self
 
     def __exit__(
@@ -62,14 +81,34 @@ class Progress:
         with self._lock:
             if event.phase not in _READING:
                 self._written.add(event.subject)
-            if event.phase != self._phase:
-                self._since, self._done = time.monotonic(), 0
-            self._phase = event.phase
-            # Threads report in any order; what is done stays done.
-            self._done = max(self._done, event.done)
-            number = f" {self._done}/{event.total}" if event.total else ""
-            self._line = f"{event.phase}{number} {event.subject}".rstrip()
-            self._show()
+            self._take(event.phase, event.done, event.total, event.subject)
+
+    def at(self, phase: str, done: int = 0, subject: str = "") -> None:
+        """Says how far work has got whose end is not known.
+
+        Args:
+            phase: What is being done.
+            done: How much of it is done.
+            subject: With what.
+        """
+        with self._lock:
+            self._take(phase, done, 0, subject)
+
+    def _take(self, phase: str, done: int, total: int, subject: str) -> None:
+        now = time.monotonic()
+        is_new = phase != self._phase
+        if is_new:
+            self._since, self._done = now, 0
+            self._pace.clear()
+        self._phase, self._total, self._subject = phase, total, subject
+        # Threads report in any order; what is done stays done.
+        self._done = max(self._done, done)
+        if not self._pace or now - self._pace[-1][0] >= _OFTEN:
+            self._pace.append((now, self._done))
+            while now - self._pace[0][0] > _WINDOW and len(self._pace) > 2:
+                self._pace.popleft()
+        if is_new or now - self._shown >= _OFTEN:
+            self._show(now)
 
     @property
     def phase(self) -> str:
@@ -88,12 +127,73 @@ class Progress:
         with self._lock:
             return tuple(change for change in plan.changes if change.subject in self._written)
 
-    def _show(self) -> None:
-        seconds = int(time.monotonic() - self._since)
-        # In front, where a long line does not push it off the screen.
-        self._console.transient(f"[{seconds:3d} s] {self._line}" if self._line else "")
+    def left_of(self, plan: Plan) -> tuple[Change, ...]:
+        """Tells which changes of a plan were not made, as far as it was reported: the last few can have been.
+
+        Args:
+            plan: The plan that was being carried out.
+
+        Returns:
+            Those changes, in the order of the plan.
+        """
+        with self._lock:
+            return tuple(
+                change for change in plan.changes if change.action in _CHANGING and change.subject not in self._written
+            )
+
+    def _show(self, now: float) -> None:
+        if now - self._begun < self._after:
+            return
+        self._shown = now
+        # The time in front, where a long line does not push it off the screen.
+        self._console.transient(self._line(now))
+
+    def _line(self, now: float) -> str:
+        if not self._phase:
+            return ""
+        number = f" {self._done}/{self._total}" if self._total else f" {self._done}" if self._done else ""
+        words = " ".join(part for part in (f"{self._phase}{number}", self._speed(now), self._subject) if part)
+        return f"[{int(now - self._since):3d} s] {words}"
+
+    def _speed(self, now: float) -> str:
+        """Words the rate, and how long the rest of the phase takes at it; empty while that would be a guess."""
+        if not self._pace or now - self._since < _SURE:
+            return ""
+        begin, before = self._pace[0]
+        rate = (self._done - before) / max(now - begin, _OFTEN)
+        if rate <= 0:
+            return ""
+        left = f", {span((self._total - self._done) / rate)} left" if self._total > self._done else ""
+        return f"({rate:,.{0 if rate >= 10 else 1}f}/s{left})"
 
     def _tick(self) -> None:
         while not self._ended.wait(_TICK):
             with self._lock:
-                self._show()
+                now = time.monotonic()
+                if self._console.notices_on_terminal:
+                    self._show(now)
+                else:
+                    self._log(now)
+
+    def _log(self, now: float) -> None:
+        state = (self._phase, self._done)
+        pause = _LOGGED_WAITING if state == self._logged_state else _LOGGED
+        if self._phase and now - self._logged >= pause:
+            self._logged, self._logged_state = now, state
+            self._console.plain(self._line(now))
+
+
+def span(seconds: float) -> str:
+    """Writes how long something takes, for people.
+
+    Args:
+        seconds: Seconds.
+
+    Returns:
+        Such as `12 s`, `3 min` or `1 h 20 min`.
+    """
+    whole = math.ceil(seconds)
+    if whole < 100:
+        return f"{whole} s"
+    minutes = math.ceil(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from planton.cli._exit import UsageError
 from planton.cli._output import Console, printable
@@ -40,7 +40,8 @@ def write_restore(path: str, remaining: Sequence[Remaining], console: Console) -
     """Writes the manifests that restore databases. No credential is in them.
 
     Args:
-        path: Path of the file; it must not be there, unless it says the same: a delete that was broken off goes on.
+        path: Path of the file; it must not be there, unless it says the same, or the beginning of it: a delete that was
+            broken off goes on, also when it was in the middle of this.
         remaining: What remains of each database.
         console: Where to say what was written.
 
@@ -49,26 +50,35 @@ def write_restore(path: str, remaining: Sequence[Remaining], console: Console) -
     """
     text = "---\n".join(_text(one) for one in remaining)
     try:
-        with open(path, "x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-    except FileExistsError:
-        if not _says(path, text):
-            raise UsageError(f"{path} is there already", _THERE) from None
+        try:
+            _write(path, text, "x")
+        except FileExistsError:
+            there = _text_in(path, len(text.encode()))
+            if there is None or not text.startswith(there):
+                raise UsageError(f"{path} is there already", _THERE) from None
+            if there != text:
+                _write(path, text, "w")
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}", "Nothing was deleted.") from None
     console.plain(f"Wrote {path}: how to restore {', '.join(f'{one.namespace}/{one.name}' for one in remaining)}")
 
 
-def _says(path: str, text: str) -> bool:
+def _write(path: str, text: str, mode: Literal["x", "w"]) -> None:
+    with open(path, mode, encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _text_in(path: str, most: int) -> str | None:
+    """Reads a file of at most so many bytes; None for another one, or for what is no text."""
     try:
-        if not os.path.isfile(path) or os.path.getsize(path) != len(text.encode()):
-            return False
+        if not os.path.isfile(path) or os.path.getsize(path) > most:
+            return None
         with open(path, encoding="utf-8", newline="") as file:
-            return file.read() == text
+            return file.read()
     except (OSError, UnicodeDecodeError):
-        return False
+        return None
 
 
 def _text(remaining: Remaining) -> str:

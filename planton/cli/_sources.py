@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 
 from planton.cli._exit import UsageError
 from planton.cli._output import Console
+from planton.cli._progress import Progress
 
 if TYPE_CHECKING:
     from planton.cluster import Cluster
     from planton.manifest import Manifests
+
+_LONG = 0.5
+"""Seconds after which it is said how far reading manifests has got."""
 
 
 def read_manifests(arguments: argparse.Namespace, console: Console) -> Manifests:
@@ -37,7 +41,12 @@ def read_manifests(arguments: argparse.Namespace, console: Console) -> Manifests
         raise UsageError("standard input can be read only once", "Give -f - once.")
     if "-" in files and sys.stdin is not None and sys.stdin.isatty():
         console.plain("Reading manifests from standard input; Ctrl-D on an empty line ends them.")
-    manifests = load(files)
+        # No line that is rewritten, where somebody types.
+        manifests = load(files)
+    else:
+        with Progress(console, after=_LONG) as progress:
+            progress.at("load")
+            manifests = load(files, progress=lambda number: progress.at("load", number))
     if not manifests:
         raise UsageError(
             f"there is no manifest in {', '.join(files)}",

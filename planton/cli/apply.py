@@ -12,6 +12,7 @@ from planton.cli._arguments import (
     add_output,
     add_planning,
     add_timeout,
+    add_warnings,
     describe,
 )
 from planton.cli._exit import DONE
@@ -49,6 +50,7 @@ def configure(parser: Parser) -> None:
     add_files(parser)
     add_output(parser, "table", "json", "yaml")
     add_all(parser)
+    add_warnings(parser)
     parser.add_argument("--wait", action="store_true", help="wait until the operator reports every database as running")
     add_timeout(parser)
     add_cluster(parser)
@@ -81,6 +83,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         console,
     )
     # What only shows when something is written into a store.
-    show_warnings([one for one in result.warnings if one not in plan.warnings], console)
+    planned = set(plan.warnings)
+    show_warnings([one for one in result.warnings if one not in planned], console, every=arguments.all_warnings)
     show_result(result, plan, arguments, console, word="Done" if result.changed else "Nothing to do", complete=True)
     return DONE

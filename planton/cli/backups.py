@@ -7,6 +7,7 @@ import argparse
 from planton.cli._arguments import Parser, add_cluster, add_files, add_operator, add_output, add_timeout, describe
 from planton.cli._exit import DONE, ERROR, UsageError
 from planton.cli._output import Console
+from planton.cli._progress import Progress
 
 TYPE_CHECKING = False  # Checkers go by the name; importing typing would be a tenth of the start-up.
 if TYPE_CHECKING:
@@ -96,10 +97,10 @@ def _show(archive: Archive, arguments: argparse.Namespace, console: Console) -> 
 
     from planton.cli import _catalogue
 
-    console.transient(f"reading {archive}")
-    catalogue = archive.catalogue()
-    console.transient("")
-    where = str(archive)
+    with Progress(console) as progress:
+        where = str(archive)
+        progress.at("read", subject=where)
+        catalogue = archive.catalogue(progress=lambda keys: progress.at("read", keys, f"keys of {where}"))
     if arguments.output == "table":
         if arguments.action == "list":
             _catalogue.show_list(catalogue, where, datetime.now(UTC), console)

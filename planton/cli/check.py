@@ -7,6 +7,7 @@ import argparse
 from planton.cli._arguments import Parser, add_cluster, add_files, add_operator, add_output, add_timeout, describe
 from planton.cli._exit import DONE, ERROR, UsageError
 from planton.cli._output import Console
+from planton.cli._progress import Progress
 
 TYPE_CHECKING = False  # Checkers go by the name; importing typing would be a tenth of the start-up.
 if TYPE_CHECKING:
@@ -90,16 +91,18 @@ def _check(arguments: argparse.Namespace, console: Console) -> tuple[tuple[Check
         from planton.cluster.checks import check_targets
 
         targets, without = targets_in_manifests(None, None, manifests, arguments.names)
-        found = check_targets(targets, write=True, progress=lambda text: console.transient(f"trying {text}"))
+        with Progress(console) as progress:
+            found = check_targets(targets, write=True, progress=lambda text: progress.at("check", subject=text))
         return (*found, *without), None
     cluster = open_cluster(arguments)
-    console.transient(f"asking {cluster.identity.server}")
-    checked = cluster.check(
-        manifests,
-        names=arguments.names,
-        operator_namespace=arguments.operator_namespace,
-        from_cluster=arguments.from_cluster,
-        timeout=arguments.timeout,
-        progress=lambda event: console.transient(f"trying {event.subject}"),
-    )
+    with Progress(console) as progress:
+        progress.at("check", subject=cluster.identity.server)
+        checked = cluster.check(
+            manifests,
+            names=arguments.names,
+            operator_namespace=arguments.operator_namespace,
+            from_cluster=arguments.from_cluster,
+            timeout=arguments.timeout,
+            progress=progress,
+        )
     return checked, cluster

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import argparse
 
-from planton.cli._arguments import Parser, add_all, add_cluster, add_files, add_output, add_planning, describe
-from planton.cli._exit import CHANGES, DONE
+from planton.cli._arguments import (
+    Parser,
+    add_all,
+    add_cluster,
+    add_files,
+    add_output,
+    add_planning,
+    add_warnings,
+    describe,
+)
+from planton.cli._exit import CHANGES, DONE, ERROR
 from planton.cli._output import Console
 
 _HELP = """
 Compares manifests with a cluster and shows what an apply would do: objects created, configured (with each
-field that changes), deleted, skipped (with the reason), and what follows from it, such as pods that restart.
+field that changes), deleted, skipped (with the reason), refused (no permission), and what follows from it, such as
+pods that restart.
 Nothing is written; the server is asked to try what is new or differs (a dry run). Credentials are masked.
 Stores that an apply would begin to use are tried out by reading; --skip-check leaves that out.
 
 Exit codes: 0 nothing to do, 2 there are changes, 1 it could not be planned: bad manifests, a conflict with
-another field manager, a refusal, or no answer from the cluster.
+another field manager, a refusal, no permission, or no answer from the cluster.
 
 Examples:
   planton plan -f manifests/ --context production
@@ -34,6 +44,7 @@ def configure(parser: Parser) -> None:
     add_files(parser)
     add_output(parser, "table", "json", "yaml")
     add_all(parser)
+    add_warnings(parser)
     add_cluster(parser)
     add_planning(parser)
 
@@ -54,7 +65,13 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     cluster = open_cluster(arguments)
     # Only now, so that bad manifests are told without importing the client.
     from planton.cli._planning import show_result, shown_plan
+    from planton.cli._problems import counted
 
     plan = shown_plan(cluster, manifests, arguments, console)
     show_result(plan, plan, arguments, console, word="Plan" if plan.changed else "Nothing to do")
+    if plan.refused:
+        console.error(
+            f"no permission for {counted(len(plan.refused), 'object')}: an apply does all else, and then fails"
+        )
+        return ERROR
     return CHANGES if plan.changed else DONE

@@ -156,7 +156,8 @@ def _run(arguments: argparse.Namespace, console: Console, target: str, path: str
     plan = shown_plan(cluster, draft.manifests, arguments, console)
     write_new_file(path, draft.text)
     show_manifest(draft, path, arguments, console)
-    if arguments.output == "table" or arguments.no_apply:
+    # With --yes nobody looks at it before, and the result says the same.
+    if arguments.no_apply or (arguments.output == "table" and not arguments.yes):
         show_result(plan, plan, arguments, console, word="Plan" if plan.changed else "Nothing to do")
     later = f"To apply it: {apply_command(path, arguments)}"
     if arguments.no_apply:
@@ -174,14 +175,18 @@ def _run(arguments: argparse.Namespace, console: Console, target: str, path: str
             plan,
             arguments,
             console,
+            # Not this command, which would meet the file that it has written.
+            again=f"so does {path}. To go on from there: {apply_command(path, arguments)}",
         )
-    except WaitError:
+    except WaitError as error:
         # Nothing is wrong yet: a large database takes longer than the timeout.
-        console.plain(
-            f"What was applied goes on in the cluster: {status_command(path, arguments)}\n"
-            f"{path} stays; if something of it is missing there: {apply_command(path, arguments)}"
-        )
-        raise
+        raise WaitError(
+            error.pending,
+            seconds=error.seconds,
+            changes=error.changes,
+            remedy=f"What was applied goes on in the cluster: {status_command(path, arguments)}\n"
+            f"{path} stays; if something of it is missing there: {apply_command(path, arguments)}",
+        ) from None
     except PlantonError:
         console.plain(f"{path} stays; once it is mended: {apply_command(path, arguments)}")
         raise

@@ -7,6 +7,7 @@ import argparse
 from planton.cli._arguments import Parser, add_cluster, add_files, add_operator, add_output, describe
 from planton.cli._exit import DONE, STALE
 from planton.cli._output import Console
+from planton.cli._progress import Progress
 
 _HELP = """
 Shows how each resource of the manifests stands in the cluster: whether it is there, what the operator reports,
@@ -61,8 +62,11 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
     manifests = read_manifests(arguments, console)
     cluster = open_cluster(arguments)
-    console.transient(f"asking {cluster.identity.server}")
-    statuses = cluster.status(manifests, operator_namespace=arguments.operator_namespace, archives=arguments.archives)
+    with Progress(console) as progress:
+        progress.at("status", subject=cluster.identity.server)
+        statuses = cluster.status(
+            manifests, operator_namespace=arguments.operator_namespace, archives=arguments.archives
+        )
     from planton.cli._status import as_data, show
 
     if arguments.output == "json":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from planton.cli._arguments import Parser, add_files, add_output, describe
+from planton.cli._arguments import Parser, add_files, add_output, add_warnings, describe
 from planton.cli._exit import DONE, ERROR
 from planton.cli._output import Console, printable
 
@@ -32,6 +32,7 @@ def configure(parser: Parser) -> None:
     describe(parser, _HELP)
     add_files(parser)
     add_output(parser, "text", "json", default="text")
+    add_warnings(parser)
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
@@ -69,5 +70,5 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         files[origin.file] = files.get(origin.file, 0) + 1
     for file, number in files.items():
         console.out(f"{printable(file)}: {counted(number, 'manifest')} valid")
-    show_warnings(warnings, console)
+    show_warnings(warnings, console, every=arguments.all_warnings)
     return DONE

@@ -13,6 +13,7 @@ from planton.cluster.access import find_access, open_archive
 from planton.cluster.backup_now import BackupMade, PlannedBackup, make_backup, plan_backup
 from planton.cluster.changes import ProgressEvent
 from planton.cluster.mask import scrubber_for
+from planton.cluster.permissions_needed import check_backup
 from planton.manifest import prepare
 from planton.types import Resource
 
@@ -65,7 +66,10 @@ class ArchiveMethods:
             RefusedError: None can be made, with the reason.
             ClusterError: The server refused something, or could not be reached.
         """
-        return plan_backup(Server(self._connection, "backup"), archive.access.namespace, archive.access.scope)
+        server = Server(self._connection, "backup")
+        planned = plan_backup(server, archive.access.namespace, archive.access.scope)
+        check_backup(server, archive.access.namespace)
+        return planned
 
     def create_backup(
         self,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from planton.cluster import admission
 from planton.cluster._archive_methods import Progress, locked
+from planton.cluster._bounded import bounded
 from planton.cluster._connection import Connection
 from planton.cluster._server import Server
 from planton.cluster.changes import ProgressEvent
@@ -23,6 +24,7 @@ class CheckMethods:
 
     _connection: Connection
 
+    @bounded
     def check(
         self,
         manifests: Iterable[Resource] = (),

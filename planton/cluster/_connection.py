@@ -1,31 +1,27 @@
 """One request to the API server: built as a value, sent through the official client, failed with typed errors.
 
-The ways of the client that work unchanged on its versions 33 to 37 are few: a DynamicClient that discovers nothing,
-its `request` with `serialize=False`, and a pair as `_request_timeout` (a number is silently ignored by 33 to 35).
+What is sent goes through _pooled_client.py, which has the method of the client's DynamicClient that works unchanged on
+its versions 33 to 37: `request` with `serialize=False` and a pair as `_request_timeout`.
 """
 
 from __future__ import annotations
 
 import json
-import re
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from planton.cluster._answers import no_answer, refusal, why
+from planton.cluster._credentials import Client
+from planton.cluster._reading import whole
+from planton.cluster._remedies import is_about_credentials, is_of_something_else, remedy_of, text_of
+from planton.cluster._retry import NO_CONNECTION as NO_CONNECTION
+from planton.cluster._retry import Attempts, Cause, Failure, Patience
 from planton.errors import ClusterError
 
 MAX_THREADS = 8
 """Requests at a time: an API server is saturated by four to eight writers."""
 
-_TIMEOUT = (5.0, 30.0)
-# Together about 23 seconds: an API server that restarts is back by then.
-_ATTEMPTS = 8
-# A server that has never answered is more likely the wrong one than one that restarts.
-_FIRST_ATTEMPTS = 2
-_LONGEST_PAUSE = 10.0
-NO_CONNECTION = "NoConnection"
-"""Reason of an error without an answer."""
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
 
@@ -143,73 +139,68 @@ def _query(query: Mapping[str, str | int | None]) -> tuple[tuple[str, str], ...]
     return tuple((name, str(value)) for name, value in query.items() if value not in (None, ""))
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """One cause in a refusal of the server.
-
-    Attributes:
-        reason: Such as `FieldManagerConflict`.
-        message: What the server says.
-        field: Path of the field, such as `.spec.replicas`.
-    """
-
-    reason: str
-    message: str
-    field: str
-
-
 class ApiError(ClusterError):
     """The server refused, or could not be reached.
 
     Attributes:
         causes: Details of the refusal.
+        is_passing: Whether the same may succeed later.
+        is_echo: Whether it was not tried any more, because another request has failed for long enough.
+        retry_after: Seconds that the server asks to wait; None when it says nothing of it.
+        may_have_arrived: Whether an attempt before this answer may have done what was asked.
     """
 
-    def __init__(self, text: str, *, causes: Sequence[Cause] = (), **facts: Any) -> None:
+    def __init__(
+        self,
+        text: str,
+        *,
+        causes: Sequence[Cause] = (),
+        is_passing: bool = False,
+        is_echo: bool = False,
+        retry_after: float | None = None,
+        may_have_arrived: bool = False,
+        **facts: Any,
+    ) -> None:
         """Makes the error.
 
         Args:
             text: What the server said, free of credentials.
             causes: Details.
+            is_passing: Whether the same may succeed later.
+            is_echo: Whether it was not tried any more.
+            retry_after: Seconds that the server asks to wait.
+            may_have_arrived: Whether an attempt before may have done what was asked.
             **facts: As of ClusterError.
         """
         self.causes = tuple(causes)
+        self.is_passing = is_passing
+        self.is_echo = is_echo
+        self.retry_after = retry_after
+        self.may_have_arrived = may_have_arrived
         super().__init__(text, **facts)
-
-
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    """A failed attempt."""
-
-    status: int
-    reason: str
-    text: str
-    causes: tuple[Cause, ...] = ()
-    retry_after: float | None = None
-
-    @property
-    def is_passing(self) -> bool:
-        """Whether another attempt may succeed."""
-        if self.status == 500:
-            # It is also what the server says to an unknown field in an apply.
-            return self.retry_after is not None or self.reason == "ServerTimeout" or "etcdserver" in self.text
-        return self.status in (429, 502, 503, 504) or self.reason == NO_CONNECTION
 
 
 class Connection:
     """Sends requests to one API server. Safe for several threads; prints only which cluster it is."""
 
-    def __init__(self, client: Any, identity: ClusterIdentity, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        client: Any,
+        identity: ClusterIdentity,
+        *,
+        make: Callable[[], Any] | None = None,
+        sleep: Callable[[float], None] | None = None,
+    ) -> None:
         """Makes the connection; opens nothing yet.
 
         Args:
             client: DynamicClient of the official client.
             identity: Which cluster it is.
-            sleep: Waits a number of seconds, between attempts.
+            make: Makes another client, with the credentials as they are now.
+            sleep: Waits a number of seconds between attempts; None for a wait that ends when it is of no use any more.
         """
-        self._client = client
-        self._sleep = sleep
-        self._has_answered = False
+        self._clients = Client(client, make)
+        self.patience = Patience(sleep=sleep)
         self.identity = identity
 
     def __repr__(self) -> str:
@@ -217,9 +208,22 @@ class Connection:
         return f"Connection({self.identity})"
 
     @property
+    def client(self) -> Any:
+        """DynamicClient of the official client. It holds a token."""
+        return self._clients.now
+
+    @property
     def client_configuration(self) -> Any:
         """Configuration of the official client, for what is no plain request. It holds a token."""
-        return self._client.client.configuration
+        return self._clients.now.client.configuration
+
+    def renew_credentials(self) -> bool:
+        """Reads the credentials again, for what is no plain request and was refused with 401.
+
+        Returns:
+            Whether there are others to try.
+        """
+        return self._clients.renew(self._clients.now)
 
     def send(self, request: Request, *, subject: str, phase: str, scrub: Callable[[str], str]) -> tuple[int, Any]:
         """Sends a request, again where that is safe and may help.
@@ -236,28 +240,64 @@ class Connection:
         Raises:
             ApiError: The server refused, or could not be reached in several attempts.
         """
-        attempt = 1
-        while True:
-            answer = self._attempt(request)
-            if not isinstance(answer, _Failure):
-                self._has_answered = True
+        attempts = self.patience.begin()
+        failure = attempts.refusal()
+        renewed = 0
+        while failure is None:
+            client = self._clients.now
+            answer = self._attempt(client, request, attempts)
+            if not isinstance(answer, Failure):
+                attempts.answered()
+                self._clients.accept(client)
                 return answer
-            self._has_answered = self._has_answered or answer.status != 0
-            most = _ATTEMPTS if self._has_answered else _FIRST_ATTEMPTS
-            if attempt >= most or not answer.is_passing:
-                break
-            pause = answer.retry_after if answer.retry_after is not None else 0.2 * 2 ** (attempt - 1)
-            self._sleep(min(pause, _LONGEST_PAUSE))
-            attempt += 1
+            if answer.is_passing or (self._clients.was_accepted and is_of_something_else(answer)):
+                failure = None if attempts.again(answer) else answer
+                continue
+            if is_about_credentials(answer):
+                renewed += 1
+                if renewed == 1 and self._clients.renew(client):
+                    continue
+                if renewed == 2 and attempts.again_soon() and self._clients.renew(client, again=True):
+                    continue
+                if self._clients.was_accepted:
+                    attempts.end_for_all(answer)
+            else:
+                attempts.answered()
+                self._clients.accept(client)
+            failure = answer
         # Raised out here: inside of an except block the client's error, with headers and body, would hang on it.
-        raise ApiError(
-            scrub(answer.text),
-            causes=[Cause(one.reason, scrub(one.message), scrub(one.field)) for one in answer.causes],
+        raise self._error(failure, subject, phase, scrub, attempts, is_write=request.method != "GET")
+
+    def _error(
+        self,
+        failure: Failure,
+        subject: str,
+        phase: str,
+        scrub: Callable[[str], str],
+        attempts: Attempts | None = None,
+        *,
+        is_write: bool = False,
+    ) -> ApiError:
+        return ApiError(
+            text_of(replace(failure, text=scrub(failure.text)), attempts),
+            causes=[Cause(one.reason, scrub(one.message), scrub(one.field)) for one in failure.causes],
+            is_passing=failure.is_passing,
+            is_echo=attempts is not None and attempts.is_echo,
+            retry_after=failure.retry_after,
+            may_have_arrived=attempts is not None and attempts.may_have_arrived,
             subject=subject,
             phase=phase,
-            status=answer.status,
-            reason=answer.reason,
-            remedy=_remedy(answer, self.identity),
+            status=failure.status,
+            reason=failure.reason,
+            remedy=remedy_of(
+                failure,
+                self.identity.server,
+                self.identity.context,
+                attempts,
+                is_write=is_write,
+                was_accepted=self._clients.was_accepted,
+                problem=self._clients.problem,
+            ),
         )
 
     def open(
@@ -280,40 +320,45 @@ class Connection:
         """
         from urllib3.exceptions import HTTPError
 
-        response = self._respond(request, (_TIMEOUT[0], silence), lambda response: response)
-        if isinstance(response, _Failure):
+        client = self._clients.now
+        timeout = (self.patience.begin().next()[0], silence)
+        response = self._respond(client, request, timeout, lambda response: response)
+        if isinstance(response, Failure) and is_about_credentials(response) and self._clients.renew(client):
+            client = self._clients.now
+            response = self._respond(client, request, timeout, lambda response: response)
+        if isinstance(response, Failure):
             failure = response
         else:
+            self._clients.accept(client)
             try:
                 yield from response.stream(None, decode_content=False)
                 return
             except HTTPError as error:
-                failure = _Failure(0, NO_CONNECTION, f"no answer any more: {_why(error)}")
+                failure = replace(no_answer(error), text=f"no answer any more: {why(error)}")
             finally:
                 response.close()
-        raise ApiError(
-            scrub(failure.text),
-            subject=subject,
-            phase=phase,
-            status=failure.status,
-            reason=failure.reason,
-            remedy=_remedy(failure, self.identity),
-        )
+        raise self._error(failure, subject, phase, scrub)
 
-    def _attempt(self, request: Request) -> tuple[int, Any] | _Failure:
-        answer: tuple[int, Any] | _Failure = self._respond(
-            request, _TIMEOUT, lambda response: (int(response.status), json.loads(response.data))
-        )
+    def _attempt(self, client: Any, request: Request, attempts: Attempts) -> tuple[int, Any] | Failure:
+        def read(response: Any) -> tuple[int, Any]:
+            with whole(response, attempts.whole):
+                data = response.data
+            answer = json.loads(data)
+            if not isinstance(answer, dict):
+                raise ValueError
+            return int(response.status), answer
+
+        answer: tuple[int, Any] | Failure = self._respond(client, request, attempts.next(), read)
         return answer
 
-    def _respond(self, request: Request, timeout: tuple[float, float], read: Callable[[Any], Any]) -> Any:
+    def _respond(self, client: Any, request: Request, timeout: tuple[float, float], read: Callable[[Any], Any]) -> Any:
         """Gives what is read from the client's response, or a failure."""
         from kubernetes.client.exceptions import ApiException
         from kubernetes.config import ConfigException
         from urllib3.exceptions import HTTPError
 
         try:
-            response = self._client.request(
+            response = client.request(
                 request.method.lower(),
                 request.path,
                 body=request.body,
@@ -325,81 +370,16 @@ class Connection:
             )
             return read(response)
         except ApiException as error:
-            return _refusal(error)
+            return refusal(error)
         except HTTPError as error:
-            return _Failure(0, NO_CONNECTION, f"no answer: {_why(error)}")
+            return no_answer(error)
         except ConfigException as error:
             # A plugin of the kubeconfig that gives tokens is asked again when one has expired.
-            return _Failure(0, "Credentials", str(error).partition("\n")[0])
+            return Failure(0, "Credentials", str(error).partition("\n")[0])
         except AttributeError as error:
             # 36.0.0 stumbles over its own error when that has no body, as those about TLS have none.
             if not isinstance(error.__context__, ApiException):
                 raise
-            return _refusal(error.__context__)
-        except ValueError:
-            return _Failure(0, "BadAnswer", "the answer is not what an API server says")
-
-
-# How OpenSSL and Python say that the other side ended the connection: "EOF occurred in violation of protocol",
-# "UNEXPECTED_EOF_WHILE_READING", "Connection reset by peer".
-_CUT = re.compile(r"(?<![A-Za-z])EOF(?![A-Za-z])|reset by peer")
-
-
-def _refusal(error: Any) -> _Failure:
-    status = int(error.status or 0)
-    body = error.body.decode("utf-8", errors="replace") if isinstance(error.body, bytes) else (error.body or "")
-    try:
-        answer = json.loads(body)
-    except ValueError:
-        answer = {}
-    answer = answer if isinstance(answer, dict) else {}
-    details = answer.get("details") or {}
-    causes = tuple(
-        Cause(str(one.get("reason", "")), str(one.get("message", "")), str(one.get("field", "")))
-        for one in details.get("causes") or ()
-    )
-    # Without a Status from the server its own words are a proxy's page, or the client's on TLS: only the latter helps.
-    fallback = str(error.reason or "no reason given").splitlines()[-1] if status == 0 else f"HTTP status {status}"
-    if status == 0 and _CUT.search(fallback):
-        # A server that goes down in a handshake: as with any connection that ends, another attempt may help.
-        return _Failure(0, NO_CONNECTION, f"no answer: {fallback}")
-    return _Failure(
-        status,
-        str(answer.get("reason") or ("TLS" if status == 0 else "")),
-        str(answer.get("message") or fallback),
-        causes,
-        _retry_after(error.headers, details),
-    )
-
-
-def _retry_after(headers: Any, details: Mapping[str, Any]) -> float | None:
-    value = (headers.get("Retry-After") if headers else None) or details.get("retryAfterSeconds")
-    try:
-        return float(value) if value is not None else None
-    except (TypeError, ValueError):
-        return None  # A date: the usual pause will do.
-
-
-def _why(error: BaseException) -> str:
-    """Finds the system's words at the bottom of urllib3's wrappings, whose own hold addresses of objects."""
-    seen: set[int] = set()
-    current: BaseException | None = error
-    words = type(error).__name__
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
-        if isinstance(current, OSError) and (current.strerror or current.args):
-            return str(current.strerror or current.args[-1])
-        words = type(current).__name__
-        reason = getattr(current, "reason", None)
-        current = (reason if isinstance(reason, BaseException) else None) or current.__cause__ or current.__context__
-    return words
-
-
-def _remedy(failure: _Failure, identity: ClusterIdentity) -> str:
-    if failure.status == 0:
-        return f"Is {identity.server} the right cluster, and can it be reached from here?"
-    if failure.status == 401:
-        return f"The credentials of context {identity.context} are not accepted: log in again."
-    if failure.status == 403 and failure.reason in ("", "Forbidden"):
-        return f"The user of context {identity.context} needs that permission."
-    return ""
+            return refusal(error.__context__)
+        except (ValueError, RecursionError):
+            return Failure(0, "BadAnswer", "the answer is not what an API server says")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import threading
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from planton.cluster import _client_files
 from planton.cluster._connection import MAX_THREADS, ClusterIdentity, Connection
+from planton.cluster._pooled_client import PooledClient
 from planton.errors import ClusterError
 
 
@@ -71,7 +74,6 @@ def open_connection(kubeconfig: str | os.PathLike[str] | None, context: str | No
     # Imported here: it takes longer than everything else together.
     import kubernetes.client
     import kubernetes.config
-    import kubernetes.dynamic
 
     library: Any = kubernetes
     config = library.config
@@ -116,7 +118,8 @@ def open_connection(kubeconfig: str | os.PathLike[str] | None, context: str | No
         remedy = "Run the command under users[].user.exec of the kubeconfig by hand: it says why."
     if problem:
         raise ClusterError(problem, subject=f"kubeconfig {shown}", phase="connect", remedy=remedy)
-    return _connection(library, settings, name, shown)
+    paths = os.pathsep.join(os.path.abspath(os.path.expanduser(path)) for path in shown.split(os.pathsep))
+    return _connection(library, settings, name, shown, lambda: open_connection(paths, name))
 
 
 def open_in_cluster() -> Connection:
@@ -132,7 +135,6 @@ def open_in_cluster() -> Connection:
     """
     import kubernetes.client
     import kubernetes.config
-    import kubernetes.dynamic
 
     library: Any = kubernetes
     settings = library.client.Configuration()
@@ -154,10 +156,40 @@ def open_in_cluster() -> Connection:
             remedy="--in-cluster works in a pod only, and needs automountServiceAccountToken. Elsewhere give "
             "--kubeconfig and --context.",
         )
-    return _connection(library, settings, "in-cluster", "the pod's service account")
+    return _connection(library, settings, "in-cluster", "the pod's service account", open_in_cluster)
 
 
-def _connection(library: Any, settings: Any, context: str, shown: str) -> Connection:
+def _connection(
+    library: Any, settings: Any, context: str, shown: str, read_again: Callable[[], Connection]
+) -> Connection:
+    _refresh_one_at_a_time(settings)
     api = library.client.ApiClient(configuration=settings)
-    dynamic = library.dynamic.DynamicClient(api, discoverer=lambda client, cache: None)
-    return Connection(dynamic, ClusterIdentity(without_user(str(settings.host)), context, shown))
+    identity = ClusterIdentity(without_user(str(settings.host)), context, shown)
+
+    def make() -> Any:
+        connection = read_again()
+        # Other credentials are what was asked for; another cluster is what nobody wants in the middle of an apply.
+        if connection.identity.server != identity.server:
+            raise ClusterError(f"{shown} names another server now, {connection.identity.server}", phase="connect")
+        return connection.client
+
+    return Connection(PooledClient(api), identity, make=make)
+
+
+def _refresh_one_at_a_time(settings: Any) -> None:
+    """Lets one thread ask a plugin for another token, while the others wait for it.
+
+    The client does it in each thread that finds the token expired: eight windows of a login at once.
+    """
+    refresh = settings.refresh_api_key_hook
+    if refresh is None:
+        return
+    lock = threading.Lock()
+
+    def one_at_a_time(configuration: Any) -> None:
+        with lock:
+            refresh(configuration)
+            # It puts itself back there (kubernetes 33 to 37, config/kube_config.py, _set_config).
+            configuration.refresh_api_key_hook = one_at_a_time
+
+    settings.refresh_api_key_hook = one_at_a_time

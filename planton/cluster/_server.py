@@ -193,8 +193,13 @@ class Server:
         try:
             self.send(_connection.delete(key.path, uid=uid, resource_version=resource_version), key.subject)
         except ApiError as error:
+            # After an attempt whose answer was lost on the way it is this very deletion that is seen.
             if error.status == 404:
-                return False
+                return error.may_have_arrived
+            if error.status == 409 and error.may_have_arrived:
+                metadata = (self.get(key) or {"metadata": {"deletionTimestamp": ""}})["metadata"]
+                if metadata.get("uid", uid) == uid and "deletionTimestamp" in metadata:
+                    return True
             raise
         return True
 
@@ -236,14 +241,29 @@ def results(outcomes: Sequence[R | Exception]) -> list[R]:
         The results, when there is no failure.
 
     Raises:
-        Exception: The first failure.
+        Exception: The first failure that says for itself what went wrong.
     """
-    good: list[R] = []
-    for outcome in outcomes:
-        if isinstance(outcome, Exception):
-            raise outcome
-        good.append(outcome)
+    good = [outcome for outcome in outcomes if not isinstance(outcome, Exception)]
+    failures = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+    if failures:
+        raise next((one for one in failures if not _is_echo(one)), failures[0])
     return good
+
+
+def _is_echo(error: Exception) -> bool:
+    """Whether a request was given up only because another one had failed for long enough."""
+    return isinstance(error, ApiError) and error.is_echo
+
+
+def _is_same(remedy: str, other: str) -> bool:
+    """Whether two remedies begin with the same line; what is added differs from object to object."""
+    return remedy.partition("\n")[0] == other.partition("\n")[0]
+
+
+def _without_remedy(error: Exception, remedy: str) -> str:
+    text = str(error)
+    own = error.remedy if isinstance(error, ClusterError) else ""
+    return text.removesuffix(f"\n{own}") if own and _is_same(own, remedy) else text
 
 
 def joined(failures: Sequence[Exception]) -> Exception:
@@ -255,15 +275,20 @@ def joined(failures: Sequence[Exception]) -> Exception:
     Returns:
         One error with the facts of the first refusal and the words of all; what is no refusal comes back as it is.
     """
-    first = next((one for one in failures if not isinstance(one, ClusterError)), failures[0])
+    told = [one for one in failures if not _is_echo(one)] or failures[:1]
+    first = next((one for one in told if not isinstance(one, ClusterError)), told[0])
     if not isinstance(first, ClusterError) or len(failures) == 1:
         return first
-    others = "\n".join(str(one) for one in failures if one is not first)
+    # A remedy that is that of several is said once, at the end.
+    others = [_without_remedy(one, first.remedy) for one in told if one is not first]
+    remedies = [one.remedy for one in failures if isinstance(one, ClusterError) and _is_same(one.remedy, first.remedy)]
+    if len(told) < len(failures):
+        others.append(f"{len(failures) - len(told)} more ended by the same, or were not tried any more")
     return ClusterError(
-        f"{first.text}\n{others}",
+        "\n".join([first.text, *others]),
         subject=first.subject,
         phase=first.phase,
         status=first.status,
         reason=first.reason,
-        remedy=first.remedy,
+        remedy=max(remedies, key=len),
     )

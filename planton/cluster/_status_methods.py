@@ -14,9 +14,10 @@ from planton.cluster.mask import scrubber_for
 from planton.cluster.status import ResourceStatus, status_of
 from planton.manifest import prepare
 from planton.translate.collect import in_force
+from planton.translate.names import cluster_name, namespace_of
 from planton.translate.secret_fields import secret_places
 from planton.translate.secret_values import Credentials
-from planton.types import Resource
+from planton.types import PostgresKubernetes, Resource
 
 
 class StatusMethods:
@@ -60,7 +61,13 @@ class StatusMethods:
             scrubber_for({"kind": "Secret", "data": Credentials(one.reveal()).data()} for one in known),
         )
         namespace = platform.namespace if platform else ""
-        old = read_old_credentials(server, namespace, databases=inventory.databases)
+        mine = [
+            (namespace_of(one), cluster_name(one.metadata.name))
+            for one in messages
+            if isinstance(one, PostgresKubernetes)
+        ]
+        only = None if admission.operator_of(messages) else mine
+        old = read_old_credentials(server, namespace, only, databases=inventory.databases)
         ages = ArchiveAges(server, inventory) if archives else None
         return results(
             in_parallel(lambda one: status_of(server, one, inventory, platform, existing, old, ages), messages)

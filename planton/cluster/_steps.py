@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from planton.cluster.changes import Action, Change, FieldChange, PlanOptions
 from planton.cluster.generations import OldCredentials
 from planton.cluster.mask import Scrubber
 from planton.cluster.order import Stage
+from planton.cluster.permissions import Need
 from planton.errors import Problem
 from planton.translate.contract import KubernetesObject
 from planton.types import Resource
@@ -19,8 +20,8 @@ from planton.types import Resource
 class SecondLook(Protocol):
     """Looks at the cluster again while a plan is carried out."""
 
-    def check(self) -> None:
-        """Raises when the set cannot be applied any more."""
+    def check(self, written: Iterable[KubernetesObject] = ()) -> None:
+        """Raises when the set cannot be applied any more; it knows databases that were written since the last time."""
 
     def read_keys(self) -> None:
         """Reads Secrets again that are copied and not the set's own."""
@@ -88,6 +89,7 @@ class Decisions:
         refresh: Looks at the cluster again; None for a plan of plain objects.
         messages: The set as messages; empty for a plan of plain objects.
         checks: Tries out the stores that the apply is about to use; None where it uses none, or shall not.
+        denied: What the caller is not allowed, so that the plan leaves it out.
     """
 
     steps: tuple[Step, ...]
@@ -97,6 +99,7 @@ class Decisions:
     refresh: SecondLook | None = None
     messages: tuple[Resource, ...] = field(default=(), repr=False)
     checks: StoreLook | None = field(default=None, repr=False, compare=False)
+    denied: tuple[Need, ...] = ()
 
 
 def change_of(

@@ -125,6 +125,8 @@ class Watcher(threading.Thread):
                 self._version = ""
                 self._on_gap()
             except ClusterError as error:
+                if isinstance(error, ApiError) and error.retry_after is not None:
+                    self._pause = min(max(self._pause, error.retry_after), _LONGEST_PAUSE)
                 # Without its definition there is no custom resource, and nothing that could be missed.
                 if error.status != 404:
                     self._on_error(error)
@@ -161,6 +163,8 @@ class Watcher(threading.Thread):
                 raise _TooOldError from None
             # Silence, or an end in the middle, after it had worked is what a restart of the server looks like.
             if said and error.status == 0:
+                # A proxy that cuts each answer after its first line shall not be asked without a pause.
+                self._ended.wait(_CHANCE.uniform(0.0, _FIRST_PAUSE))
                 return True
             raise
         return said

@@ -7,24 +7,23 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from planton.cluster import prune
+from planton.cluster import prune, second_thoughts
 from planton.cluster._connection import ApiError
 from planton.cluster._resources import CONFIG_MAP, NAMESPACE, POSTGRESQL, SECRET, SERVICE, Key, key_of
 from planton.cluster._server import Server, in_parallel, joined
-from planton.cluster._steps import Decisions, Step, change_of, with_action
+from planton.cluster._steps import Decisions, Step, change_of
 from planton.cluster.archive_record import is_addition, write_record
 from planton.cluster.archives import environment
 from planton.cluster.changes import Change, ProgressEvent
-from planton.cluster.compare import foreign_data, is_settled
 from planton.cluster.failure import with_changes
 from planton.cluster.ingress import close_ingress
 from planton.cluster.mask import scrubber_for
 from planton.cluster.operators import is_operator
 from planton.cluster.order import Stage, place
-from planton.cluster.ownership import is_ours, is_pod_account
-from planton.cluster.plan import FOREIGN_NAMESPACE, conflicts_of, foreign_object
-from planton.cluster.safety import refusals
-from planton.cluster.stale import changed, credentials_in, is_as_planned, is_source, only_over
+from planton.cluster.ownership import is_pod_account
+from planton.cluster.permissions_losses import Losses
+from planton.cluster.plan import conflicts_of
+from planton.cluster.stale import changed, credentials_in, is_source, only_new, only_over
 from planton.cluster.wait import (
     AwaitedDatabase,
     Deadline,
@@ -79,6 +78,7 @@ class Applier:
         self._changes: list[Change] = []
         self._written: dict[Key, str] = {}
         self._new_namespaces: set[str] = set()
+        self._losses = Losses(decisions)
         self.old_credentials: tuple[str, ...] = ()
         """A line for each database of which something still runs on old credentials; looked for when they have ever
         changed, and after a wait."""
@@ -137,12 +137,13 @@ class Applier:
             self._wait_for_databases()
         self._look_for_old_credentials(wait)
         self._prune()
+        self._losses.check(self._server.phase)
 
     def _write(self, phase: str, steps: Sequence[Step]) -> None:
         done = 0
         deaf: list[Exception] = []
         for _, group in groupby(sorted(steps, key=lambda step: step.rank), key=lambda step: step.rank):
-            batch = list(group)
+            batch = [self._losses.without(step) for step in group]
 
             def write(step: Step) -> Change:
                 nonlocal done
@@ -154,7 +155,7 @@ class Applier:
                     deaf.append(error)
                 return change
 
-            self._collect(in_parallel(write, batch))
+            self._collect(self._losses.told(batch, in_parallel(write, batch)))
             if deaf:
                 raise deaf[0]
 
@@ -175,8 +176,11 @@ class Applier:
 
     def _check(self, steps: Iterable[Step]) -> None:
         """Checks the set once more before the point of no return: the cluster may have changed since the plan."""
-        if self._decisions.refresh is not None and any(step.desired is not None for step in steps):
-            self._decisions.refresh.check()
+        wanted = [(step.key, step.desired) for step in steps if step.desired is not None]
+        if self._decisions.refresh is not None and wanted:
+            self._decisions.refresh.check(
+                [obj for key, obj in wanted if key.resource is POSTGRESQL and key in self._written]
+            )
 
     def _check_sources(self, spaces: Collection[str]) -> None:
         """Checks that the operator's own Secrets are as this apply left them, before pods are told of them.
@@ -224,69 +228,47 @@ class Applier:
             return step.change
         if is_addition(step):
             return write_record(self._server, step)
-        is_new = step.change.action == "created"
-        if is_new and (step.key.namespace not in self._new_namespaces or step.key.resource is POSTGRESQL):
-            step = self._look_again(step)
+        if step.is_copy:
+            # Most are there: an apply would be one more request, and says less.
+            step = second_thoughts.of_new(self._server, step, self._decisions.options)
         step, answer = self._apply(step)
+        if step.key.resource is NAMESPACE and step.change.action == "created":
+            self._new_namespaces.add(step.key.name)
         if answer is None:
             return step.change
         if step.removals:
             answer = self._remove(step, answer)
-        if step.key.resource is NAMESPACE:
-            self._new_namespaces.add(step.key.name)
         self._written[step.key] = str(answer["metadata"]["resourceVersion"])
         return step.change
-
-    def _look_again(self, step: Step) -> Step:
-        """Finds out whether somebody made an object meanwhile: an apply would merge into it without a word."""
-        live = self._server.get(step.key)
-        if live is None:
-            return step
-        if step.key.resource is NAMESPACE:
-            if is_ours(live):
-                return with_action(step, "unchanged", "")
-            return with_action(step, "skipped", FOREIGN_NAMESPACE)
-        desired = step.desired or {}
-        is_account = is_pod_account(desired)
-        if not is_ours(live) and not is_account and not self._decisions.options.force_conflicts:
-            raise ConflictError([foreign_object(step.key, live)])
-        if is_settled(desired, live) and not foreign_data(desired, live):
-            return with_action(step, "unchanged", "")
-        if step.is_copy or is_account:
-            reason = "the operator has made it" if is_account else "its keys were old"
-            return replace(step, change=change_of(step.key, "configured", reason=reason), live=live)
-        raise changed(step.key, refusals(step.key, desired, live, self._decisions.options))
-
-    def _see_what_changed(self, step: Step) -> Step:
-        """Finds out why the server has another version of an object than the plan saw."""
-        live, desired = self._server.get(step.key), step.desired or {}
-        if live is None:
-            raise changed(step.key, ["it is not there any more"])
-        if is_settled(desired, live) and not foreign_data(desired, live):
-            return replace(step, desired=None)  # Somebody applied the same, or our own request went through unanswered.
-        if not is_as_planned(step.live or {}, live, desired):
-            raise changed(step.key, refusals(step.key, desired, live, self._decisions.options))
-        return replace(step, live=live)
 
     def _apply(self, step: Step) -> tuple[Step, KubernetesObject | None]:
         """Sends an object; gives what was really done, and the server's answer when something was."""
         end = time.monotonic() + _NAMESPACE_SECONDS
+        options = self._decisions.options
         looks = 0
         while step.desired is not None:
-            desired = only_over(step.desired, step.live)
-            force = self._decisions.options.force_conflicts or is_pod_account(desired)
+            is_new = step.change.action == "created" and step.live is None
+            obj = only_new(step.desired) if is_new else only_over(step.desired, step.live)
+            force = options.force_conflicts or is_pod_account(obj)
             try:
-                return step, self._server.apply(step.key, desired, force=force)[0]
+                answer, was_created = self._server.apply(step.key, obj, force=force)
             except ApiError as error:
+                looks += 1
+                if error.status == 409 and is_new and looks <= _LOOKS:
+                    step = second_thoughts.of_new(self._server, step, options, may_be_ours=error.may_have_arrived)
+                    continue
                 if conflicts := conflicts_of(error, step.key.subject):
                     raise ConflictError(conflicts) from None
-                looks += 1
                 if error.status == 409 and step.live is not None and looks <= _LOOKS:
-                    step = self._see_what_changed(step)
+                    step = second_thoughts.of_changed(self._server, step, options)
                     continue
                 is_young = error.status in (403, 404) and step.key.namespace in self._new_namespaces
                 if not is_young or time.monotonic() > end:
                     raise
+            else:
+                if is_new and not was_created:
+                    raise changed(step.key, ["somebody has made it in the same moment, and it is both by now"])
+                return step, answer
             time.sleep(0.2)
         return step, None
 
@@ -342,7 +324,7 @@ class Applier:
         awaited = [
             AwaitedDatabase(step.key, self._written.get(step.key, "") if _is_seen_by_operator(step.change) else "")
             for step in self._decisions.steps
-            if step.key.resource is POSTGRESQL
+            if step.key.resource is POSTGRESQL and self._losses.without(step).change.action != "refused"
         ]
         self._deadline.wait_for(
             lambda: pending_databases(self._server.during("wait"), awaited),
@@ -375,7 +357,8 @@ class Applier:
     def _prune(self) -> None:
         steps = self._decisions.prunes
         for number, step in enumerate(steps, start=1):
-            self._collect(in_parallel(self._prune_one, [step]))
+            batch = [self._losses.without(step)]
+            self._collect(self._losses.told(batch, in_parallel(self._prune_one, batch)))
             self._progress(ProgressEvent("prune", number, len(steps), step.key.subject))
 
     def _prune_one(self, step: Step) -> Change:

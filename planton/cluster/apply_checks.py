@@ -212,8 +212,10 @@ def affected(steps: Sequence[Step], facts: Facts) -> tuple[list[Target], frozens
             continue
         targets.append(target)
     targets += _of_operator(changed, targets, facts)
+    known = {one.key for one in targets}
+    has_operator = any(isinstance(one, PostgresOperatorKubernetes) for one in facts.messages)
     for key, database in live.items():
-        if facts.platform is not None and not any(one.key == key for one in targets):
+        if has_operator and key not in known:
             target = _moved_by_operator(key, database, changed, facts)
             if target is not None:
                 targets.append(target)
@@ -297,10 +299,9 @@ def _of_operator(changed: Mapping[Key, Step], targets: Sequence[Target], facts: 
 def _moved_by_operator(
     key: Key, database: KubernetesObject, changed: Mapping[Key, Step], facts: Facts
 ) -> Target | None:
-    """A database of which the set says nothing, and whose archive the operator of the set moves."""
-    has_operator = any(isinstance(one, PostgresOperatorKubernetes) for one in facts.messages)
+    """A database of which a set with an operator says nothing, and whose archive that operator moves."""
     in_set = key in changed or _archive_part(environment(database))
-    if not has_operator or in_set or facts.platform is None:
+    if in_set or facts.platform is None:
         return None
     access = inherited_access(facts.platform, namespace=key.namespace, scope=key.name, version=version_of(database))
     if access is None:

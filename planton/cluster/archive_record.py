@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -26,7 +27,9 @@ from planton.translate.archive_record import (
     RECORD_CONFIGMAP,
     STOPPED,
     TAKEN,
+    UNKNOWN,
     LeftArchive,
+    by_place,
     elsewhere,
     in_the_way,
     is_full,
@@ -82,16 +85,20 @@ def read_record_change(server: Server, archives: Archives) -> RecordChange | Non
     live = server.get(place)
     data = (live or {}).get("data") or {}
     record = read_record(data)
+    at, of = by_place(record), defaultdict(list)
+    for one in record:
+        of[one.namespace, one.name].append(one)
     reuses = []
     resumes = {}
     leaving: list[LeftArchive] = []
     for key, (_, end) in moving.items():
         if end is None:
             continue
-        leaving += elsewhere(record, end, key.namespace, key.name)
-        if left := _in_the_way(server, record, key, end, key in archives.live):
+        mine = of.get((key.namespace, key.name), ())
+        leaving += elsewhere(mine, end, key.namespace, key.name)
+        if left := _in_the_way(server, at.get(end, ()), key, end, key in archives.live):
             reuses.append(reuse_refusal(key.subject, end, left, key.namespace, key.name))
-        elif own := _own(record, key, end):
+        elif own := _own(mine, key, end):
             resumes[key] = (own.encryption, own.key_in)
     starts = [(key, start, end) for key, (start, end) in moving.items() if start is not None and key in archives.live]
     # After what the record says of the same archives: only these have what is needed to read one.
@@ -121,15 +128,53 @@ def with_all_in_use(server: Server, archives: Archives, record: RecordChange | N
     if not archives.namespace or not taken:
         return record
     if record is None:
-        place = Key(CONFIG_MAP, archives.namespace, RECORD_CONFIGMAP)
-        try:
-            record = RecordChange(place, server.get(place))
-        except ApiError as error:
-            if error.status != 403:
-                raise
-            return None  # Nothing depends on it now.
+        record = _as_it_is(server, archives)
+        if record is None:
+            return None
     data = (record.desired or record.live or {}).get("data") or {}
     return replace(record, desired=_changed(record.key, data, (), taken) or record.desired)
+
+
+def with_unwritten(server: Server, archives: Archives, keys: Iterable[Key]) -> RecordChange | None:
+    """Adds archives of databases that are applied and of which the record is wrong, for a plan of nothing else.
+
+    An apply that is killed when its databases are there, and not yet in the record, leaves nothing else to be done.
+
+    Args:
+        server: The API server.
+        archives: What databases inherit and say themselves, before and after.
+        keys: Identities of the objects of the set.
+
+    Returns:
+        What it means for the record; None when nothing is missing.
+
+    Raises:
+        ClusterError: The server refused.
+    """
+    taken = _taken(archives, [key for key in keys if key in archives.desired], only_live=True)
+    if not archives.namespace or not taken:
+        return None
+    record = _as_it_is(server, archives)
+    data = (record.live or {}).get("data") or {} if record is not None else {}
+    there = {one.key: one for one in read_record(data)}
+    # Of those that are there, what counts is that the key by which they are read is told.
+    missing = [
+        one for one in taken if one.key not in there or (one.encryption not in (UNKNOWN, there[one.key].encryption))
+    ]
+    if record is None or not missing:
+        return None
+    return replace(record, desired=_changed(record.key, data, (), missing))
+
+
+def _as_it_is(server: Server, archives: Archives) -> RecordChange | None:
+    """The record without a change; None without permission: nothing depends on it then."""
+    place = Key(CONFIG_MAP, archives.namespace, RECORD_CONFIGMAP)
+    try:
+        return RecordChange(place, server.get(place))
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        return None
 
 
 def _taken(archives: Archives, keys: Iterable[Key], *, only_live: bool) -> list[LeftArchive]:

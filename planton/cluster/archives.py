@@ -24,6 +24,7 @@ from planton.translate.backup import environment_of
 from planton.translate.contract import KubernetesObject
 from planton.translate.effective_archive import archive_of, is_broken
 from planton.translate.names import OPERATOR
+from planton.translate.pod_variables import entries_that_count
 from planton.translate.store import STORE_VARIABLES
 
 BROKEN = ArchiveIdentity("", "broken")
@@ -110,9 +111,18 @@ class Archives:
         """
         live = self.live.get(key)
         desired = self.desired.get(key, live)
-        start = _archive(live, environment(live), self.before) if live is not None else None
+        own = environment(live) if live is not None else {}
+        start = _archive(live, own, self.before) if live is not None else None
+        if live is not None and desired is not None and self._stays(live, desired, own):
+            return _working(start), _working(start)
         end = _archive(desired, environment(desired), self.after) if desired is not None else None
         return _working(start), _working(end)
+
+    def _stays(self, live: KubernetesObject, desired: KubernetesObject, own: Environment) -> bool:
+        """Whether nothing changes from which an archive follows."""
+        return self.before == self.after and (
+            live is desired or (version_of(live) == version_of(desired) and own == environment(desired))
+        )
 
     def follows(self, key: Key) -> bool:
         """Tells whether what happens to a live database comes from the operator alone.
@@ -194,11 +204,10 @@ def environment(database: Mapping[str, Any]) -> dict[str, str]:
         Name -> value; for a reference, the reference as JSON.
     """
     return {
-        str(one.get("name")): json.dumps(one["valueFrom"], sort_keys=True)
-        if "valueFrom" in one
-        else str(one.get("value", ""))
-        for one in (database.get("spec") or {}).get("env") or ()
-        if isinstance(one, Mapping)
+        name: str(one.get("value") or "")
+        if one.get("valueFrom") is None
+        else json.dumps(one["valueFrom"], sort_keys=True)
+        for name, one in entries_that_count(database)
     }
 
 

@@ -270,5 +270,5 @@ def _age(moment: datetime | None, now: datetime | None) -> float | None:
 def _time(text: object) -> datetime | None:
     try:
         return datetime.fromisoformat(str(text).replace("Z", "+00:00")).astimezone(UTC) if text else None
-    except ValueError:
+    except (ValueError, OverflowError):  # The first and the last hours of the calendar are not in it in UTC.
         return None

@@ -14,12 +14,19 @@ from planton.types import Resource
 if TYPE_CHECKING:
     from planton.cluster.remaining import Remaining
 
-Action: TypeAlias = Literal["created", "configured", "unchanged", "deleted", "skipped"]
+Action: TypeAlias = Literal["created", "configured", "unchanged", "deleted", "skipped", "refused"]
 """What is done to an object, the same word in plans and in results."""
 
-ACTIONS: tuple[Action, ...] = ("created", "configured", "unchanged", "deleted", "skipped")
+ACTIONS: tuple[Action, ...] = ("created", "configured", "unchanged", "deleted", "skipped", "refused")
 
-_SIGNS: dict[Action, str] = {"created": "+", "configured": "~", "unchanged": " ", "deleted": "-", "skipped": "."}
+_SIGNS: dict[Action, str] = {
+    "created": "+",
+    "configured": "~",
+    "unchanged": " ",
+    "deleted": "-",
+    "skipped": ".",
+    "refused": "x",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +55,14 @@ class Change:
     """What is done to one object.
 
     Attributes:
-        action: created, configured, unchanged, deleted or skipped.
+        action: created, configured, unchanged, deleted, skipped, or refused where the caller has no permission.
         api_version: Its apiVersion.
         kind: Its kind.
         namespace: Its namespace; empty when it stands in none.
         name: Its name.
         diff: Fields that change, credentials hidden; empty unless configured.
         effects: What the change does beyond the object, in words.
-        reason: Why it is skipped, deleted, or configured without a field that changes.
+        reason: Why it is skipped, refused, deleted, or configured without a field that changes.
     """
 
     action: Action
@@ -149,6 +156,11 @@ class Plan:
     def changed(self) -> bool:
         """Whether an apply would write anything."""
         return any(change.action in ("created", "configured", "deleted") for change in self.changes)
+
+    @property
+    def refused(self) -> tuple[Change, ...]:
+        """What an apply leaves alone for want of a permission; it does all else and then fails."""
+        return tuple(change for change in self.changes if change.action == "refused")
 
     @property
     def summary(self) -> str:

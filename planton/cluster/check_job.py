@@ -20,6 +20,7 @@ from planton.cluster._resources import EVENT, POD, STATEFUL_SET, Key, ResourceTy
 from planton.cluster._server import Server
 from planton.cluster.changes import ProgressEvent
 from planton.cluster.patroni import CONTAINER
+from planton.cluster.permissions_needed import check_job_of
 from planton.cluster.wait import Deadline, Pending
 from planton.errors import ClusterError, RefusedError
 from planton.translate.contract import KubernetesObject
@@ -124,6 +125,7 @@ def check_from_cluster(
         )  # fmt: skip
     word = secrets.token_hex(5)
     job = Key(JOB, namespace, f"planton-check-{word}")
+    check_job_of(server, job)
     made, _ = server.apply(job, check_job(stateful_set["spec"]["template"], job, word, seconds=int(timeout)))
     uid = str(made["metadata"]["uid"])
     ended: list[str] = []

@@ -89,12 +89,11 @@ def target_of(
     if access is None:
         return None
     key = Key(POSTGRESQL, namespace_of(message), cluster_name(message.metadata.name))
-    live = {key_of(one, POSTGRESQL) for one in inventory.databases} if inventory is not None else set()
     return Target(
         f"{message.kind}/{message.metadata.name}",
         access,
         key,
-        is_there=None if inventory is None else key in live,
+        is_there=None if inventory is None else inventory.existing.database(key.namespace, key.name) is not None,
         use_configmaps=existing.kubernetes_use_configmaps == "true",
     )
 

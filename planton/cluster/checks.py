@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
-from planton.catalogue.probe import Finding, Probe, ProbeKey, archive_state, probe, probe_key
+from planton.catalogue.probe import Finding, Judged, Probe, ProbeKey, archive_state, probe, probe_key
 from planton.cluster._resources import STATEFUL_SET, Key
 from planton.cluster._server import Server
 from planton.cluster.archive_ages import is_inside
@@ -56,7 +56,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Judged):
     """What was found out about one store or one archive.
 
     Attributes:
@@ -73,16 +73,6 @@ class Checked:
     used_by: tuple[str, ...]
     findings: tuple[Finding, ...]
     left_behind: tuple[str, ...] = ()
-
-    @property
-    def is_ok(self) -> bool:
-        """Whether nothing failed. Warnings, and what was not tried, do not count."""
-        return all(one.outcome != "failed" for one in self.findings)
-
-    @property
-    def failures(self) -> tuple[Finding, ...]:
-        """What failed."""
-        return tuple(one for one in self.findings if one.outcome == "failed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from planton.cluster import admission
 from planton.cluster._archive_methods import ArchiveMethods, Progress, locked
+from planton.cluster._bounded import bounded
 from planton.cluster._check_methods import CheckMethods
 from planton.cluster._connection import ApiError, ClusterIdentity, Connection
 from planton.cluster._kubeconfig import open_connection, open_in_cluster
@@ -35,6 +36,7 @@ from planton.cluster.generations import read_old_credentials
 from planton.cluster.inventory import read_inventory
 from planton.cluster.last_backup import LastBackup
 from planton.cluster.ownership import check_set_id
+from planton.cluster.permissions_withheld import plan_permitted
 from planton.cluster.planning import effects_in, plan_set
 from planton.cluster.preflight import preflight
 from planton.cluster.references import resolve
@@ -42,6 +44,7 @@ from planton.cluster.refresh import Refresh
 from planton.cluster.status import with_outputs
 from planton.cluster.synchronise import Synchronised, Synchroniser
 from planton.cluster.wait import Deadline
+from planton.collector import Uncollected
 from planton.errors import PlantonError, RefusedError
 from planton.manifest import Manifests, prepare
 from planton.rendering import render
@@ -118,6 +121,7 @@ class Cluster(ArchiveMethods, CheckMethods, RestoreMethods, StatusMethods):
         inventory = read_inventory(server, chosen=operator_namespace, hostnames=True, sources=wanted_sources(manifests))
         return inventory.platform, inventory.existing
 
+    @bounded
     def plan(
         self,
         manifests: Iterable[Resource],
@@ -149,6 +153,10 @@ class Cluster(ArchiveMethods, CheckMethods, RestoreMethods, StatusMethods):
     def _plan(self, messages: Manifests, options: PlanOptions, progress: Progress) -> Plan:
         check_set_id(options.set_id)
         admission.check_target(messages, options.cluster_id)
+        with Uncollected():
+            return plan_permitted(messages, lambda kept, closed: self._plan_of(kept, options, progress, closed))
+
+    def _plan_of(self, messages: Manifests, options: PlanOptions, progress: Progress, withheld: frozenset[str]) -> Plan:
         server = Server(self._connection, "read")
         progress(ProgressEvent("read", 0, 0, str(self.identity)))
         inventory = read_inventory(
@@ -184,14 +192,17 @@ class Cluster(ArchiveMethods, CheckMethods, RestoreMethods, StatusMethods):
                 options,
                 rendering.platform,
                 values,
+                inventory=inventory,
                 has_generation=any(
                     GENERATION_ANNOTATION in (one["metadata"].get("annotations") or {}) for one in rendering
                 ),
             ),
             messages=messages,
+            withheld=withheld,
         )
         return with_store_checks(restores.told(plan), server, facts, options, report)
 
+    @bounded
     def apply(
         self,
         manifests: Iterable[Resource] | Plan,
@@ -276,6 +287,7 @@ class Cluster(ArchiveMethods, CheckMethods, RestoreMethods, StatusMethods):
             remaining=tuple(one.remaining for one in deletion.behind),
         )
 
+    @bounded
     def delete(
         self,
         manifests: Iterable[Resource],
@@ -319,6 +331,7 @@ class Cluster(ArchiveMethods, CheckMethods, RestoreMethods, StatusMethods):
         changes = tuple(deleter.run())
         return DeleteResult(self.identity, changes, effects=effects_in(changes), remaining=deleter.remaining)
 
+    @bounded
     def synchronise_credentials(
         self,
         operator_namespace: str | None = None,

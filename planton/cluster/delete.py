@@ -33,10 +33,17 @@ from planton.cluster.prune import secret_user
 from planton.cluster.remaining import MakeBackup, ReadArchive, Remaining, effects_of, reached
 from planton.cluster.wait import Deadline, Pending
 from planton.errors import ClusterError, PlantonError, RefusedError, StoreError
-from planton.translate.names import DELETE_ANNOTATION, POD_SERVICE_ACCOUNT
+from planton.translate.names import (
+    DELETE_ANNOTATION,
+    FILES_SECRET,
+    POD_SERVICE_ACCOUNT,
+    is_storage_secret,
+    own_secret_names,
+)
 
 _DATE_KEY = "delete_annotation_date_key"
 _NAME_KEY = "delete_annotation_name_key"
+_TAKES = 5
 
 # What every namespace has by itself, or what comes and goes with others.
 _IGNORED_KINDS = frozenset({"Event", "Endpoints", "EndpointSlice", "Lease", "ControllerRevision", "PodMetrics"})
@@ -208,6 +215,8 @@ class Deleter:
             return step.change
         if step.key.resource is SECRET and (user := secret_user(self._server, step.key.namespace, step.key.name)):
             return change_of(step.key, "skipped", reason=f"stays: {user} refers to it")
+        if user := self._user_since(step.key):
+            return change_of(step.key, "skipped", reason=f"stays: {user} was made meanwhile, and uses it")
         before: dict[str, str | None] = {}
         try:
             if step.key.resource is POSTGRESQL:
@@ -219,6 +228,26 @@ class Deleter:
             self._take_back(step.key, step.uid, before)
             raise
         return step.change if found else change_of(step.key, "skipped", reason="gone already")
+
+    def _user_since(self, key: Key) -> str:
+        """Names a database that somebody has made since it was decided that a volume or a Secret goes; empty for none.
+
+        One of the same name finds the volume of the one that was deleted, and runs on its data.
+        """
+        if key.resource not in (VOLUME_CLAIM, SECRET):
+            return ""
+        targets = [one for one in self._deletion.targets if one.namespace == key.namespace]
+        ours = {one.live["metadata"]["uid"] for one in targets if one.live is not None}
+        users = [
+            key_of(one, POSTGRESQL)
+            for one in self._server.list(POSTGRESQL, key.namespace, metadata_only=True) or ()
+            # Without an operator they go only when somebody lets go of them.
+            if one["metadata"]["uid"] not in ours and not one["metadata"].get("deletionTimestamp")
+        ]
+        if key.resource is VOLUME_CLAIM or not (is_storage_secret(key.name) or key.name == FILES_SECRET):
+            owners = {one.key for one in targets if key.name in _names_of(one)}
+            users = [one for one in users if one in owners]
+        return users[0].subject if users else ""
 
     def _annotations(self, name: str) -> dict[str, str]:
         """Gives the annotations without which the operator takes a deletion for an accident, and cleans nothing up.
@@ -256,16 +285,20 @@ class Deleter:
 
     def _take_back(self, key: Key, uid: str, before: dict[str, str | None]) -> None:
         """Takes a permission back that has not been used: it would let anybody delete the database at any time."""
-        try:
-            live = self._server.get(key) if before else None
-            # What is being deleted keeps it, or the operator would clean nothing up.
-            if live is None or live["metadata"]["uid"] != uid or live["metadata"].get("deletionTimestamp"):
+        for _ in range(_TAKES):
+            try:
+                live = self._server.get(key) if before else None
+                # What is being deleted keeps it, or the operator would clean nothing up.
+                if live is None or live["metadata"]["uid"] != uid or live["metadata"].get("deletionTimestamp"):
+                    return
+                version = live["metadata"]["resourceVersion"]
+                self._server.merge(key, {"metadata": {"uid": uid, "resourceVersion": version, "annotations": before}})
                 return
-            version = live["metadata"]["resourceVersion"]
-            self._server.merge(key, {"metadata": {"uid": uid, "resourceVersion": version, "annotations": before}})
-        except ClusterError:
-            # The failure that is on its way says more; the next apply takes it away.
-            return
+            except ClusterError as error:
+                # The operator writes a status for the permission itself: with that in between it is looked at again.
+                if not (isinstance(error, ApiError) and error.status == 409):
+                    # The failure that is on its way says more; the next apply takes it away.
+                    return
 
     def _wait_for_cleaning(self) -> None:
         targets = [one for one in self._deletion.targets if one.live is not None]
@@ -300,6 +333,11 @@ class Deleter:
             names = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
             return change_of(step.key, "skipped", reason=f"stays: it is not empty ({names})")
         return self._one(step)
+
+
+def _names_of(target: Target) -> set[str]:
+    objects = (*target.claims, *target.passwords)
+    return {*(str(one["metadata"]["name"]) for one in objects), *own_secret_names(target.message.metadata.name)}
 
 
 def _pending(server: Server, target: Target) -> list[Pending]:

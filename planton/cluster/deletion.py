@@ -37,6 +37,7 @@ from planton.cluster.left_behind import LeftBehind, archives_left, look_into, re
 from planton.cluster.operators import read_settings
 from planton.cluster.order import Stage
 from planton.cluster.ownership import check_set_id, is_applied_by_us, is_ours
+from planton.cluster.permissions_needed import check_deletion
 from planton.cluster.prune import PRUNABLE
 from planton.cluster.remaining import ReadArchive
 from planton.errors import RefusedError
@@ -111,6 +112,7 @@ def read_deletion(server: Server, messages: Manifests, options: DeleteOptions) -
     deletion = plan_deletion(server, messages, inventory, options, reader)
     if options.last_backup:
         LastBackup(server, reader).check(one.key for one in deletion.targets if one.live is not None)
+    check_deletion(server, deletion)
     return deletion, reader
 
 

@@ -19,6 +19,7 @@ from planton.cluster.safety import major_upgrade, versions
 from planton.translate.backup import CERTIFICATE
 from planton.translate.beginning import standby_entries
 from planton.translate.contract import KubernetesObject
+from planton.translate.existing import secret_reference
 from planton.translate.names import (
     BACKUP_CONFIGMAP,
     FILES_SECRET,
@@ -173,7 +174,7 @@ def _left(key: Key, spec: Mapping[str, Any], old: Mapping[str, Any]) -> list[str
 
 
 def _own_secrets(spec: Mapping[str, Any]) -> set[str]:
-    references = [(one.get("valueFrom") or {}).get("secretKeyRef") or {} for one in spec.get("env") or ()]
+    references = [secret_reference(one) for one in spec.get("env") or ()]
     volumes = [(one.get("volumeSource") or {}).get("secret") or {} for one in spec.get("additionalVolumes") or ()]
     return {str(one.get("name") or "") for one in references} | {str(one.get("secretName") or "") for one in volumes}
 

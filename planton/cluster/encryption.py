@@ -16,6 +16,7 @@ from planton.cluster._resources import CONFIG_MAP, SECRET, Key
 from planton.cluster.archives import Archives, Environment, environment, told_secret
 from planton.translate.archive_record import UNKNOWN
 from planton.translate.contract import KubernetesObject
+from planton.translate.existing import secret_reference
 from planton.translate.generation import DATABASE_GENERATION, GENERATION, told_generation
 from planton.translate.names import BACKUP_CONFIGMAP, GENERATION_ANNOTATION
 from planton.translate.platform import PLATFORM_ANNOTATION, BackupPlatform
@@ -39,12 +40,13 @@ def with_encryption(archives: Archives, wanted: Objects, live: Objects) -> Archi
     old, new = _before(archives, live), _after(archives, wanted)
     found: dict[Key, tuple[str, str]] = {}
     incomparable = set()
+    then = {**live, **wanted}
     for key, database in archives.live.items():
         if None in archives.moves(key):
             continue
         desired = archives.desired.get(key, database)
         before = _signature(database, old, live)
-        after = _signature(desired, new, {**live, **wanted})
+        after = _signature(desired, new, then)
         if before != after:
             found[key] = (before[0], after[0])
             if before[0] == after[0] and not _is_known(before[1], after[1]):
@@ -137,7 +139,7 @@ def former_secrets(archives: Archives, live: Objects) -> list[Key]:
         keys |= {told, *(Key(SECRET, key.namespace, told.name) for key in archives.live)}
     for key in archives.desired:
         for entry in _entries(archives.live.get(key, {})):
-            reference = (entry.get("valueFrom") or {}).get("secretKeyRef")
+            reference = secret_reference(entry)
             if reference and entry.get("name") in ENCRYPTION_VARIABLES:
                 keys.add(Key(SECRET, key.namespace, str(reference.get("name"))))
     return sorted(key for key in keys if key not in live)
@@ -178,7 +180,7 @@ def written_with(archives: Archives, key: Key, *, after: bool) -> tuple[str, str
         name = archives.secret_name_after if after else archives.secret_name_before
         place = f"{name}/{told_generation({**inherited.environment, **own}.get(GENERATION))}"
     else:
-        reference = (entries[variable].get("valueFrom") or {}).get("secretKeyRef") or {}
+        reference = secret_reference(entries[variable])
         if reference.get("key") == variable:
             place = f"{reference.get('name')}/{told_generation(own.get(DATABASE_GENERATION))}"
     return f"{method} {form}".strip(), place
@@ -235,7 +237,7 @@ _FORM = "WALG_LIBSODIUM_KEY_TRANSFORM"
 
 
 def _referred(database: KubernetesObject, namespace: str) -> set[Key]:
-    references = [(one.get("valueFrom") or {}).get("secretKeyRef") or {} for one in _entries(database)]
+    references = [secret_reference(one) for one in _entries(database)]
     return {Key(SECRET, namespace, str(one["name"])) for one in references if one.get("name")}
 
 
@@ -276,7 +278,7 @@ def _entries(database: KubernetesObject) -> Iterable[Mapping[str, Any]]:
 
 
 def _value(entry: Mapping[str, Any], namespace: str, objects: Objects) -> object:
-    reference = (entry.get("valueFrom") or {}).get("secretKeyRef")
+    reference = secret_reference(entry)
     if not reference:
         return str(entry.get("value") or "")
     name, key = str(reference.get("name")), str(reference.get("key"))

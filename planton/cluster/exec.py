@@ -57,7 +57,13 @@ def run_in_pod(
     Raises:
         ApiError: The server refused it, or could not be reached.
     """
-    client = _open(server, namespace, pod, command, container)
+    try:
+        client = _open(server, namespace, pod, command, container)
+    except ApiError as error:
+        # Nothing has run yet.
+        if error.status != 401 or not server.connection.renew_credentials():
+            raise
+        client = _open(server, namespace, pod, command, container)
     lines = _Lines(server.scrubber)
     try:
         last = clock()

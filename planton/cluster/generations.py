@@ -7,13 +7,15 @@ copied literally into the StatefulSet's template by the operator, and into the p
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from planton.cluster._resources import CONFIG_MAP, POD, POSTGRESQL, STATEFUL_SET, Key
-from planton.cluster._server import Server
+from planton.cluster._connection import ApiError
+from planton.cluster._resources import CONFIG_MAP, POD, POSTGRESQL, STATEFUL_SET, Key, ResourceType
+from planton.cluster._server import Server, in_parallel
 from planton.cluster.archives import environment
+from planton.cluster.permissions import gathered
 from planton.translate.contract import KubernetesObject
 from planton.translate.generation import DATABASE_GENERATION, GENERATION, GENERATIONS, STANDBY_GENERATION
 from planton.translate.names import BACKUP_CONFIGMAP
@@ -91,10 +93,22 @@ def read_old_credentials(
     if not wanted:
         return ()
     spaces = {namespace for namespace, _ in wanted}
-    where = next(iter(spaces)) if len(spaces) == 1 else ""
-    templates = {_place(one): one["spec"]["template"] for one in server.list(STATEFUL_SET, where) or ()}
-    pods = server.list(POD, where, labels=_PODS) or []
-    return old_credentials(wanted, templates, pods)
+    templates = {_place(one): one["spec"]["template"] for one in _listed(server, STATEFUL_SET, spaces)}
+    return old_credentials(wanted, templates, _listed(server, POD, spaces, _PODS))
+
+
+def _listed(
+    server: Server, resource: ResourceType, spaces: Collection[str], labels: str = ""
+) -> list[KubernetesObject]:
+    """Lists in all namespaces at once, or in those that are meant where that is all that one may."""
+    if len(spaces) > 1:
+        try:
+            return server.list(resource, labels=labels) or []
+        except ApiError as error:
+            if error.status != 403:
+                raise
+    found = gathered(in_parallel(lambda space: server.list(resource, space, labels=labels) or [], sorted(spaces)))
+    return [one for items in found for one in items]
 
 
 def old_credentials(

@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from planton.cluster._connection import ApiError
-from planton.cluster._resources import POSTGRESQL, SERVICE, Key
+from planton.cluster._resources import POSTGRESQL, SERVICE, Key, key_of
 from planton.cluster._server import Server
 from planton.cluster._steps import Step, change_of
 from planton.cluster.changes import Change
 from planton.cluster.inventory import Inventory
-from planton.cluster.live import read_live
+from planton.cluster.live import LIST_FROM, read_live
 from planton.cluster.order import Stage
 from planton.cluster.ownership import is_applied_by_us, labels_of
 from planton.kinds import KINDS
@@ -43,9 +43,9 @@ def closed_ingresses(server: Server, wanted: Mapping[Key, KubernetesObject], inv
         for key, obj in wanted.items()
         if key.resource is POSTGRESQL
     }
-    live = read_live(server, _without(owners, wanted), inventory)
+    live = _read(server, _without(owners, wanted), inventory)
     steps = []
-    for key, service in sorted(live.items()):
+    for key, service in sorted(live.items(), key=lambda pair: pair[0]):
         database = owners[key]
         if not _is_of(service, database) or service["metadata"].get("deletionTimestamp"):
             continue
@@ -56,6 +56,20 @@ def closed_ingresses(server: Server, wanted: Mapping[Key, KubernetesObject], inv
             replace(step, uid=str(metadata["uid"]), resource_version=str(metadata["resourceVersion"]), desired=database)
         )
     return steps
+
+
+def _read(server: Server, keys: Collection[Key], inventory: Inventory) -> dict[Key, KubernetesObject]:
+    """Reads them: one by one, or where there may be many only those with our labels, from lists in pages."""
+    if len(keys) >= LIST_FROM:
+        try:
+            found = server.list(SERVICE, labels=f"{KIND_LABEL}={_DATABASE_KIND}") or ()
+        except ApiError as error:
+            if error.status != 403:
+                raise
+        else:
+            meant = set(keys)
+            return {key: one for one in found if (key := key_of(one, SERVICE)) in meant}
+    return read_live(server, keys, inventory)
 
 
 def _without(owners: Mapping[Key, KubernetesObject], wanted: Mapping[Key, KubernetesObject]) -> Collection[Key]:

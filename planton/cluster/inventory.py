@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -17,10 +17,12 @@ from planton.cluster._resources import (
     SERVICE_ACCOUNT,
     STATEFUL_SET,
     Key,
+    key_of,
 )
 from planton.cluster._server import Server, in_parallel, results
 from planton.cluster.operators import LiveOperator, is_true, operators_in, read_settings
 from planton.cluster.ownership import applied_fields
+from planton.cluster.permissions import gathered
 from planton.cluster.sources import OperatorGives, read_sources
 from planton.errors import ClusterError, RefusedError
 from planton.translate.archive_sources import Asked
@@ -43,6 +45,9 @@ from planton.translate.platform import PLATFORM_ANNOTATION, BackupPlatform
 from planton.translate.secret_values import Credentials, secret_text
 from planton.translate.versions import OPERATOR_VERSIONS
 from planton.types import PostgresKubernetes
+
+# So many StatefulSets are read one by one before all of them are listed.
+_LOOKS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,22 +135,25 @@ def read_inventory(
     }
     namespace = set_operator or chosen or _only_operator(operators, annotated)
     told = annotated.get(namespace)
+    settings = _settings(server, namespace, operators)
     platform = None
-    if set_operator is None and namespace and told is not None and _is_told(server, namespace, operators):
+    if set_operator is None and namespace and told is not None and _is_told(namespace, settings):
         platform = _platform(server, told, namespace, credentials=credentials)
     if chosen and set_operator is None and platform is None and all(one.namespace != chosen for one in operators):
         raise RefusedError([f"namespace {chosen} has no operator: none of its Deployments runs it"])
-    inherited = _inherited(server, namespace, operators)
+    inherited = _inherited(server, namespace, settings)
     existing = Existing(
         from_cluster=True,
-        databases=tuple(sorted((_database(one) for one in databases or ()), key=lambda one: (one.namespace, one.name))),
-        kubernetes_use_configmaps=_use_configmaps(server, namespace, operators, databases or ()),
+        databases=tuple(
+            sorted((database_facts(one) for one in databases or ()), key=lambda one: (one.namespace, one.name))
+        ),
+        kubernetes_use_configmaps=_use_configmaps(server, namespace, operators, settings, databases or ()),
         operator_version=next((one.version for one in operators if one.namespace == namespace and one.version), None),
         terminating_namespaces=frozenset(str(one["metadata"]["name"]) for one in spaces or () if is_terminating(one)),
         hostnames=dict(name for one in services or () for name in _hostnames(one)),
         secrets=_with_lost(
             read_secrets(server, secrets),
-            {(namespace, _settings(server, namespace, operators).get("pod_environment_secret", "")), *_own(databases)},
+            {(namespace, settings.get("pod_environment_secret", "")), *_own(databases)},
         ),
         generation=told_generation(((told or {}).get("data") or {}).get(GENERATION)),
         inherited=inherited,
@@ -155,7 +163,7 @@ def read_inventory(
             server,
             sources,
             databases or (),
-            OperatorGives(inherited or {}, _settings(server, namespace, operators) if sources else {}, namespace),
+            OperatorGives(inherited or {}, settings if sources else {}, namespace),
         ),
     )
     return Inventory(
@@ -204,16 +212,15 @@ def _only_operator(operators: Sequence[LiveOperator], annotated: Mapping[str, An
     return found[0] if found else ""
 
 
-def _is_told(server: Server, namespace: str, operators: Sequence[LiveOperator]) -> bool:
+def _is_told(namespace: str, settings: Mapping[str, str]) -> bool:
     """Whether the operator uses the backup ConfigMap of its namespace: one that is left over proves nothing."""
-    told = _settings(server, namespace, operators).get("pod_environment_configmap", "")
+    told = settings.get("pod_environment_configmap", "")
     space, _, name = told.rpartition("/")
     return name == BACKUP_CONFIGMAP and space in ("", namespace)
 
 
-def _inherited(server: Server, namespace: str, operators: Sequence[LiveOperator]) -> Mapping[str, str] | None:
+def _inherited(server: Server, namespace: str, settings: Mapping[str, str]) -> Mapping[str, str] | None:
     """Reads what the operator gives to every database now; None where there is no operator."""
-    settings = _settings(server, namespace, operators) if namespace else {}
     if not settings:
         return None
     space, _, name = settings.get("pod_environment_configmap", "").rpartition("/")
@@ -281,7 +288,7 @@ def read_secrets(server: Server, places: Iterable[tuple[str, str]]) -> dict[tupl
         ClusterError: The server refused.
     """
     wanted = sorted(set(places))
-    found = results(in_parallel(lambda place: server.get(Key(SECRET, *place)), wanted))
+    found = gathered(in_parallel(lambda place: server.get(Key(SECRET, *place)), wanted))
     return {place: _existing_secret(one) if one else None for place, one in zip(wanted, found, strict=True)}
 
 
@@ -347,7 +354,15 @@ def _credentials(secret: KubernetesObject, keys: Sequence[str], server: Server) 
     )
 
 
-def _database(obj: KubernetesObject) -> ExistingDatabase:
+def database_facts(obj: KubernetesObject) -> ExistingDatabase:
+    """Reads what matters to translation of a database.
+
+    Args:
+        obj: Its custom resource.
+
+    Returns:
+        The facts.
+    """
     metadata, spec = obj["metadata"], obj.get("spec") or {}
     return ExistingDatabase(
         namespace=str(metadata["namespace"]),
@@ -396,6 +411,7 @@ def _use_configmaps(
     server: Server,
     namespace: str,
     operators: Sequence[LiveOperator],
+    settings: Mapping[str, str],
     databases: Sequence[KubernetesObject],
 ) -> str | None:
     """Finds where Patroni keeps its state: what the operator is told, else what a database has, else its default.
@@ -403,13 +419,10 @@ def _use_configmaps(
     What a database has comes before the default: the operator's ConfigMap may be lost, and a value that is guessed
     wrong would move the state of every live database.
     """
-    value = _settings(server, namespace, operators).get("kubernetes_use_configmaps")
+    value = settings.get("kubernetes_use_configmaps")
     if value:
         return "true" if is_true(value) else "false"
-    for one in databases:
-        stateful_set = server.get(Key(STATEFUL_SET, one["metadata"]["namespace"], one["metadata"]["name"]))
-        if stateful_set is None:
-            continue
+    for stateful_set in _stateful_sets(server, databases):
         containers = stateful_set["spec"]["template"]["spec"].get("containers") or ()
         env = [entry for container in containers for entry in container.get("env") or ()]
         # https://github.com/zalando/postgres-operator/blob/v1.15.1/pkg/cluster/k8sres.go (generateSpiloPodEnvVars)
@@ -418,3 +431,14 @@ def _use_configmaps(
     if operator and operator.version in OPERATOR_VERSIONS:
         return "true" if OPERATOR_VERSIONS[operator.version].uses_configmaps_by_default else "false"
     return None
+
+
+def _stateful_sets(server: Server, databases: Sequence[KubernetesObject]) -> Iterator[KubernetesObject]:
+    """Reads StatefulSets of databases, no more than are looked at; a database that is new has none yet."""
+    keys = [key_of(one, STATEFUL_SET) for one in databases]
+    for key in keys[:_LOOKS]:
+        if (found := server.get(key)) is not None:
+            yield found
+    meant = set(keys[_LOOKS:])
+    listed = server.list(STATEFUL_SET) if meant else None
+    yield from (one for one in listed or () if key_of(one, STATEFUL_SET) in meant)

@@ -22,6 +22,7 @@ from planton.translate.left_access import (
     reading_facts,
 )
 from planton.translate.names import FILES_SECRET, is_storage_secret
+from planton.translate.pod_variables import entries_that_count, layered
 from planton.translate.reading_facts import ReadingFacts
 from planton.translate.secret_values import Credentials, secret_text
 from planton.translate.store import CERTIFICATE_VARIABLE
@@ -86,32 +87,24 @@ def inherited_facts(server: Server, archives: Archives) -> ReadingFacts | None:
 
 
 def _said(archives: Archives, key: Key, live: Mapping[str, Any]) -> dict[str, Said]:
-    """The custom resource wins over the storage Secret, and that over the backup ConfigMap.
-
-    postgres-operator v1.15.1, pkg/cluster/k8sres.go (generateSpiloPodEnvVars).
-    """
-    said = _inherited(archives, key.namespace)
-    for entry in (live.get("spec") or {}).get("env") or ():
-        if not isinstance(entry, Mapping):
+    own: dict[str, Said] = {}
+    for name, entry in entries_that_count(live):
+        source = entry.get("valueFrom")
+        if source is None:
+            own[name] = Said(str(entry.get("value") or ""))
             continue
-        name = str(entry.get("name"))
-        if "valueFrom" not in entry:
-            said[name] = Said(str(entry.get("value", "")))
-            continue
-        source = entry["valueFrom"]
         reference = source.get("secretKeyRef") if isinstance(source, Mapping) else None
         place = ""
         if isinstance(reference, Mapping) and reference.get("name") and reference.get("key"):
             place = f"{key.namespace}/{reference['name']}/{reference['key']}"
-        said[name] = Said(None, place)
-    return said
+        own[name] = Said(None, place)
+    return layered(own, _inherited(archives, key.namespace))
 
 
 def _inherited(archives: Archives, namespace: str) -> dict[str, Said]:
-    said = {name: Said(str(value)) for name, value in archives.before.items()}
     secret = archives.secret_name_before
-    said |= {name: Said(None, f"{namespace}/{secret}/{name}") for name in archives.secret_before if secret}
-    return said
+    copied = {name: Said(None, f"{namespace}/{secret}/{name}") for name in archives.secret_before if secret}
+    return layered(copied, {name: Said(str(value)) for name, value in archives.before.items()})
 
 
 def _beside(server: Server, reading: Mapping[str, Said]) -> tuple[dict[str, str], frozenset[str]]:

@@ -10,10 +10,11 @@ from planton.cluster._resources import NAMESPACE, POSTGRESQL, Key, ResourceType
 from planton.cluster._server import Server, in_parallel, results
 from planton.cluster.inventory import Inventory
 from planton.cluster.ownership import OURS
+from planton.cluster.permissions import gathered
 from planton.translate.contract import KubernetesObject
 
-# From so many objects of one type on, a list in pages is cheaper than reading them one by one.
-_LIST_FROM = 12
+LIST_FROM = 12
+"""From so many objects of one type on, a list in pages is cheaper than reading them one by one."""
 
 
 def read_live(server: Server, keys: Collection[Key], inventory: Inventory) -> dict[Key, KubernetesObject]:
@@ -45,7 +46,7 @@ def read_live(server: Server, keys: Collection[Key], inventory: Inventory) -> di
                 found[key] = databases[key.namespace, key.name]
         elif not key.namespace or key.namespace in inventory.namespaces:
             by_type[key.resource].append(key)
-    many = [resource for resource, wanted in by_type.items() if len(wanted) >= _LIST_FROM]
+    many = [resource for resource, wanted in by_type.items() if len(wanted) >= LIST_FROM]
     for resource, items in zip(many, results(in_parallel(lambda one: _labelled(server, one), many)), strict=True):
         wanted = set(by_type[resource])
         for item in items:
@@ -53,7 +54,7 @@ def read_live(server: Server, keys: Collection[Key], inventory: Inventory) -> di
             if key in wanted:
                 found[key] = item
     missing = [key for wanted in by_type.values() for key in wanted if key not in found]
-    for key, obj in zip(missing, results(in_parallel(server.get, missing)), strict=True):
+    for key, obj in zip(missing, gathered(in_parallel(server.get, missing)), strict=True):
         if obj is not None:
             found[key] = obj
     return found

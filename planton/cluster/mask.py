@@ -147,7 +147,8 @@ class Scrubber:
         Args:
             values: Credentials; those shorter than four characters are passed over.
         """
-        forms = {form for value in values if len(value) >= _MIN_LENGTH for form in _forms(value)}
+        # The same value often stands in the Secret of every database.
+        forms = {form for value in set(values) if len(value) >= _MIN_LENGTH for form in _forms(value)}
         self._size = len(forms)
         self.longest = max(map(len, forms), default=0)
         # Longest first, so that a credential that begins like another one goes whole.

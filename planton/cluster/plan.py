@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from planton.cluster._connection import ApiError
-from planton.cluster._resources import NAMESPACE, POSTGRESQL, SECRET, Key, key_of
-from planton.cluster._server import Server, in_parallel, joined, results
+from planton.cluster._resources import (
+    CLUSTER_ROLE_BINDING,
+    NAMESPACE,
+    POSTGRESQL,
+    ROLE_BINDING,
+    SECRET,
+    Key,
+    key_of,
+)
+from planton.cluster._server import Server, in_parallel, results
 from planton.cluster._steps import Step, change_of
-from planton.cluster.archive_record import RecordChange, read_record_change, with_all_in_use
+from planton.cluster.archive_record import RecordChange, read_record_change, with_all_in_use, with_unwritten
 from planton.cluster.archives import Archives, read_archives
 from planton.cluster.changes import Change, PlanOptions
 from planton.cluster.compare import foreign_data, is_settled, is_unchanged_but_ownership, is_unchanged_by
@@ -26,11 +34,12 @@ from planton.cluster.encryption import (
 )
 from planton.cluster.ingress import closed_ingresses
 from planton.cluster.inventory import Inventory, is_terminating
-from planton.cluster.live import read_live
+from planton.cluster.live import LIST_FROM, read_live
 from planton.cluster.lost_keys import lost_keys
 from planton.cluster.operators import is_operator
 from planton.cluster.order import Stage, order_key, place
 from planton.cluster.ownership import SET_LABEL, is_ours, is_pod_account, labelled, labels_of, other_managers
+from planton.cluster.permissions import together
 from planton.cluster.safety import refusals
 from planton.errors import ConflictError, FieldConflict, RefusedError
 from planton.translate.contract import KubernetesObject
@@ -50,6 +59,37 @@ class _Outcome:
     step: Step | None = None
     conflicts: list[FieldConflict] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+
+
+_ASK = _Outcome()
+
+
+def server_knows_place(key: Key, inventory: Inventory) -> bool:
+    """Tells whether the server can try an object out that is not there.
+
+    Args:
+        key: Its identity.
+        inventory: Facts of the cluster.
+
+    Returns:
+        False where it can only say that the namespace or the kind is not there yet.
+    """
+    is_there = not key.namespace or key.namespace in inventory.namespaces
+    return is_there and (key.resource is not POSTGRESQL or inventory.serves_databases)
+
+
+def untried(keys: Iterable[Key], inventory: Inventory) -> frozenset[Key]:
+    """Names new Namespaces that are not tried out: beyond a few of them it only takes long, since all are alike.
+
+    Args:
+        keys: Identities of the objects of a set.
+        inventory: Facts of the cluster.
+
+    Returns:
+        Their identities.
+    """
+    new = [key for key in keys if key.resource is NAMESPACE and key.name not in inventory.namespaces]
+    return frozenset(new[LIST_FROM:])
 
 
 def plan_objects(
@@ -86,20 +126,30 @@ def plan_objects(
     archives = _with_resumed(server, archives, record, wanted, inventory)
     _check_archives(archives, record, lost_keys(archives, wanted, live), options)
     spaces = frozenset(key.name for key in keys if key.resource is NAMESPACE)
-    planner = _Planner(server, inventory, options, spaces, archives)
-    done = 0
+    planner = _Planner(server, inventory, options, spaces, archives, untried(keys, inventory))
+    # Most are decided without a question to the server, and those need no thread.
+    outcomes: dict[Key, _Outcome | Exception] = {}
+    for key, obj in wanted.items():
+        outcomes[key] = planner.decide(key, obj, live.get(key), asks=False)
+    asked = [key for key, outcome in outcomes.items() if outcome is _ASK]
+    done = len(keys) - len(asked)
+    if done:
+        report(done, len(keys), next(key.subject for key in reversed(keys) if outcomes[key] is not _ASK))
 
-    def decide(pair: tuple[Key, KubernetesObject]) -> _Outcome:
+    def decide(key: Key) -> _Outcome:
         nonlocal done
-        outcome = planner.decide(pair[0], pair[1], live.get(pair[0]))
+        outcome = planner.decide(key, wanted[key], live.get(key))
         done += 1
-        report(done, len(keys), pair[0].subject)
+        report(done, len(keys), key.subject)
         return outcome
 
-    steps = _judge(in_parallel(decide, list(wanted.items())))
+    outcomes.update(zip(asked, in_parallel(decide, asked), strict=True))
+    steps = _judge(list(outcomes.values()))
     if any(step.desired is not None for step in steps):
-        # Archives in use are written down when something is written anyway: they alone make no plan.
+        # Archives of databases of others are written down when something is written anyway: they alone make no plan.
         record = with_all_in_use(server, archives, record)
+    elif record is None:
+        record = with_unwritten(server, archives, wanted)
     steps += _judge(planner.remember(record))
     steps = [_placed(step, archives) for step in (*steps, *closed_ingresses(server, wanted, inventory))]
     return sorted(steps, key=lambda step: (step.stage, step.rank))
@@ -152,7 +202,7 @@ def _judge(outcomes: Sequence[_Outcome | Exception]) -> list[Step]:
     failures = [one for one in outcomes if isinstance(one, Exception)]
     good = [one for one in outcomes if isinstance(one, _Outcome)]
     if failures:
-        raise joined(failures)
+        raise together(failures)
     refused = [reason for one in good for reason in one.refused]
     if refused:
         raise RefusedError(list(dict.fromkeys(refused)))
@@ -201,16 +251,19 @@ class _Planner:
     options: PlanOptions
     created_namespaces: frozenset[str]
     archives: Archives
+    untried: Collection[Key] = frozenset()
 
-    def decide(self, key: Key, desired: KubernetesObject, live: KubernetesObject | None) -> _Outcome:
-        """Decides about one object."""
+    def decide(
+        self, key: Key, desired: KubernetesObject, live: KubernetesObject | None, *, asks: bool = True
+    ) -> _Outcome:
+        """Decides about one object; gives _ASK where the server would have to be asked and must not."""
         if key.resource is NAMESPACE:
-            return self._namespace(key, desired, live)
+            return self._namespace(key, desired, live, asks=asks)
         if refused := self._place_refusals(key, live):
             return _Outcome(refused=refused)
         if live is None:
-            return self._new(key, desired)
-        return self._existing(key, desired, live)
+            return self._new(key, desired, asks=asks)
+        return self._existing(key, desired, live, asks=asks)
 
     def remember(self, record: RecordChange | None) -> list[_Outcome]:
         """Decides about the record of archives: it is written before any of them is left."""
@@ -231,9 +284,9 @@ class _Planner:
             outcome.step = replace(outcome.step, stage=stage, rank=rank)
         return [outcome]
 
-    def _namespace(self, key: Key, desired: KubernetesObject, live: KubernetesObject | None) -> _Outcome:
+    def _namespace(self, key: Key, desired: KubernetesObject, live: KubernetesObject | None, *, asks: bool) -> _Outcome:
         if live is None:
-            return self._new(key, desired)
+            return self._new(key, desired, asks=asks)
         if is_terminating(live):
             return _Outcome(refused=[_terminating(key.name)])
         if is_ours(live):
@@ -250,26 +303,30 @@ class _Planner:
             return [f"{key.subject} is being deleted: wait until it is gone, then run the same command again"]
         return []
 
-    def _new(self, key: Key, desired: KubernetesObject) -> _Outcome:
+    def _new(self, key: Key, desired: KubernetesObject, *, asks: bool) -> _Outcome:
+        is_tried = server_knows_place(key, self.inventory) and key not in self.untried
+        if is_tried and not asks:
+            return _ASK
         effects = effects_of(desired, None, self.archives)
         count = len(self.inventory.databases)
         if is_operator(key) and count:
             effects += (f"{key.name} begins to look after {count} database{'s' if count > 1 else ''} of the cluster",)
         created = change_of(key, "created", effects=effects)
         step = replace(_step(desired, created, key), desired=desired)
-        if (key.namespace and key.namespace not in self.inventory.namespaces) or (
-            key.resource is POSTGRESQL and not self.inventory.serves_databases
-        ):
-            return _Outcome(step)  # The server can only say that the namespace or the kind is not there yet.
+        if not is_tried:
+            return _Outcome(step)
         try:
             self.server.apply(key, desired, dry_run=True)
         except ApiError as error:
             if conflicts := conflicts_of(error, key.subject):
                 return _Outcome(conflicts=conflicts)
+            if error.status == 404 and key.resource in (CLUSTER_ROLE_BINDING, ROLE_BINDING):
+                # Whoever is no administrator must hold what is in the role, which is made just before.
+                return _Outcome(step)
             raise
         return _Outcome(step)
 
-    def _existing(self, key: Key, desired: KubernetesObject, live: KubernetesObject) -> _Outcome:
+    def _existing(self, key: Key, desired: KubernetesObject, live: KubernetesObject, *, asks: bool) -> _Outcome:
         # The operator has written the annotations of an account that it has made, from what it was told before.
         force = self.options.force_conflicts or is_pod_account(desired)
         if not is_ours(live) and not force:
@@ -282,6 +339,8 @@ class _Planner:
         removals = foreign_data(desired, live)
         if not removals and is_settled(desired, live):
             return _Outcome(_untouched(key, desired, live))
+        if not asks:
+            return _ASK
         conflicts: list[FieldConflict] = []
         try:
             answer, _ = self.server.apply(key, desired, dry_run=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from planton.cluster._connection import Connection
 from planton.cluster._resources import key_of
@@ -12,6 +12,7 @@ from planton.cluster.changes import Change, Plan, PlanOptions, ProgressEvent, Se
 from planton.cluster.inventory import Inventory
 from planton.cluster.mask import scrubber_for
 from planton.cluster.ownership import with_set
+from planton.cluster.permissions_needed import check_plan
 from planton.cluster.plan import plan_objects
 from planton.cluster.prune import plan_prune
 from planton.errors import Problem
@@ -30,6 +31,7 @@ def plan_set(
     target_clusters: Sequence[str] = (),
     refresh: SecondLook | None = None,
     messages: Sequence[Resource] = (),
+    withheld: Collection[str] = (),
 ) -> Plan:
     """Makes the plan for a set of objects. Writes nothing.
 
@@ -43,12 +45,14 @@ def plan_set(
         target_clusters: What the plan shows in its head.
         refresh: Looks at the cluster again while the plan is carried out.
         messages: The set as messages.
+        withheld: Namespaces of which something is in the set, and is left out of this plan: nothing is pruned in them.
 
     Returns:
         The plan.
 
     Raises:
         RefusedError: Something must not be done, or not without an explicit word.
+        NoPermissionError: Something may not be written.
         ConflictError: Others own fields or objects of the set.
         ClusterError: The server refused something, or could not be reached.
     """
@@ -65,8 +69,12 @@ def plan_set(
     if options.set_id is not None:
         rendered = {key_of(obj) for obj in labelled} | {step.key for step in steps}
         prunes = plan_prune(server, options.set_id, rendered, inventory.databases, inventory.operators)
+        prunes = [step for step in prunes if (step.key.namespace or step.key.name) not in withheld]
+    prunes, denied = check_plan(server, steps, prunes, inventory)
     changes = tuple(step.change for step in (*steps, *prunes))
-    decisions = Decisions(tuple(steps), tuple(prunes), server.scrubber, options, refresh, tuple(messages))
+    decisions = Decisions(
+        tuple(steps), tuple(prunes), server.scrubber, options, refresh, tuple(messages), denied=denied
+    )
     return Plan(
         connection.identity,
         changes,

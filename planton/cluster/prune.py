@@ -34,6 +34,7 @@ from planton.cluster.order import place
 from planton.cluster.ownership import SET_LABEL, is_applied_by_us, labels_of
 from planton.kinds import KINDS
 from planton.translate.contract import KubernetesObject
+from planton.translate.existing import secret_reference
 from planton.translate.names import (
     BACKUP_CONFIGMAP,
     KIND_LABEL,
@@ -142,9 +143,9 @@ def _begun_with(database: KubernetesObject) -> Iterable[tuple[str, str]]:
     for entry in spec.get("env") or ():
         # Whoever makes a custom resource may write anything here.
         if isinstance(entry, Mapping) and str(entry.get("name") or "").startswith(("CLONE_", "STANDBY_")):
-            source = entry.get("valueFrom")
-            reference = source.get("secretKeyRef") if isinstance(source, Mapping) else None
-            names.add(reference.get("name") if isinstance(reference, Mapping) else None)
+            name = secret_reference(entry).get("name")
+            if isinstance(name, str):
+                names.add(name)
     own = {source_files_secret(str(metadata["name"]).removeprefix(cluster_name("")), kind) for kind in SOURCE_KINDS}
     for volume in spec.get("additionalVolumes") or ():
         if isinstance(volume, Mapping) and volume.get("name") in own:
@@ -205,7 +206,7 @@ def _why_secret_kept(key: Key, world: _World) -> str:
 
 
 _TEMPLATE = ("spec", "template", "spec")
-_USERS: Mapping[ResourceType, tuple[str, ...]] = MappingProxyType(
+USERS: Mapping[ResourceType, tuple[str, ...]] = MappingProxyType(
     {
         POD: ("spec",),
         STATEFUL_SET: _TEMPLATE,
@@ -236,8 +237,8 @@ def secret_user(server: Server, namespace: str, name: str) -> str:
     Raises:
         ClusterError: The server refused.
     """
-    lists = results(in_parallel(lambda one: server.list(one, namespace) or [], list(_USERS)))
-    for (resource, path), objects in zip(_USERS.items(), lists, strict=True):
+    lists = results(in_parallel(lambda one: server.list(one, namespace) or [], list(USERS)))
+    for (resource, path), objects in zip(USERS.items(), lists, strict=True):
         for obj in objects:
             part: Any = obj
             for key in path:

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from planton.cluster._resources import SECRET, Key
-from planton.cluster._server import Server, in_parallel, results
+from planton.cluster._server import Server, in_parallel
+from planton.cluster.permissions import gathered
 from planton.errors import ManifestError, Problem
 from planton.manifest import Manifests
 from planton.rendering import located
@@ -74,7 +75,7 @@ def resolve(server: Server | None, messages: Manifests, existing: Existing | Non
 def _secrets(server: Server, references: Mapping[Reference, object]) -> dict[str, KubernetesObject | None]:
     names = sorted({one.name for one in references if one.source == "Secret"})
     keys = [Key(SECRET, *name.split("/", 1)) for name in names]
-    return dict(zip(names, results(in_parallel(server.get, keys)), strict=True))
+    return dict(zip(names, gathered(in_parallel(server.get, keys)), strict=True))
 
 
 @dataclass(frozen=True, slots=True)

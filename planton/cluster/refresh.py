@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from planton.cluster import admission
@@ -11,7 +11,7 @@ from planton.cluster._resources import NAMESPACE, POSTGRESQL
 from planton.cluster._server import Server
 from planton.cluster.changes import PlanOptions
 from planton.cluster.generations import OldCredentials, read_old_credentials
-from planton.cluster.inventory import Inventory, is_terminating, read_inventory
+from planton.cluster.inventory import Inventory, database_facts, is_terminating, read_inventory
 from planton.cluster.ownership import with_set
 from planton.cluster.stale import no_longer_right
 from planton.errors import ManifestError, RefusedError
@@ -20,6 +20,7 @@ from planton.rendering import render
 from planton.translate.archive_sources import wanted_sources
 from planton.translate.backup import platform_secrets
 from planton.translate.contract import KubernetesObject
+from planton.translate.existing import Existing
 from planton.translate.names import cluster_name, namespace_of
 from planton.translate.platform import BackupPlatform
 from planton.translate.secret_values import SecretValues
@@ -38,6 +39,7 @@ class Refresh:
         platform: BackupPlatform | None,
         values: SecretValues,
         *,
+        inventory: Inventory,
         has_generation: bool,
     ) -> None:
         """Makes the value; reads nothing yet.
@@ -48,6 +50,7 @@ class Refresh:
             options: With which the plan was made.
             platform: The backup platform in force.
             values: What the references of the set lead to.
+            inventory: What the set was found to be right for.
             has_generation: Whether credentials of the set, or of its operator, have ever changed.
         """
         self._has_generation = has_generation
@@ -57,6 +60,7 @@ class Refresh:
         self._options = options
         self._platform = platform
         self._operator = admission.operator_of(messages)
+        self._judged = inventory
 
     def __repr__(self) -> str:
         """Says nothing of what it holds."""
@@ -86,8 +90,11 @@ class Refresh:
             self._platform = inventory.platform
         return inventory
 
-    def check(self) -> None:
+    def check(self, written: Iterable[KubernetesObject] = ()) -> None:
         """Checks the set once more, against the databases that there are now.
+
+        Args:
+            written: Databases of the set that were written since the last check.
 
         Raises:
             ClusterError: The set cannot be applied any more, or the server refused.
@@ -95,9 +102,12 @@ class Refresh:
         try:
             inventory = self.read()
             admission.check_operators(self._messages, inventory)
+            if not has_news(self._judged, inventory, written):
+                return
             existing = replace(inventory.existing, values=self._values)
             rendering = render(self._messages, inventory.platform, existing)
             admission.check_credentials(self._messages, rendering.platform)
+            self._judged = inventory
         except (ManifestError, RefusedError) as error:
             raise no_longer_right("", str(error)) from None
 
@@ -173,6 +183,37 @@ class Refresh:
         if platform.service_account_annotations:
             objects += [service_account(platform.service_account_annotations, space) for space in sorted(spaces)]
         return with_set(objects, self._options.set_id)
+
+
+def has_news(judged: Inventory, now: Inventory, written: Iterable[KubernetesObject]) -> bool:
+    """Tells whether a set has to be judged again: the same facts have the same answer, and many take long.
+
+    Args:
+        judged: Facts for which the set is right.
+        now: Facts of now.
+        written: Databases of the set that were written since.
+
+    Returns:
+        False only when nothing has come but those, each as it was written.
+    """
+    if (judged.platform, judged.operators, judged.operator_namespace, judged.serves_databases) != (
+        now.platform,
+        now.operators,
+        now.operator_namespace,
+        now.serves_databases,
+    ) or _but_databases(judged.existing) != _but_databases(now.existing):
+        return True
+    ours = {(one.namespace, one.name): one for one in map(database_facts, written)}
+    there = {(one.namespace, one.name) for one in now.existing.databases}
+    return any((one.namespace, one.name) not in there for one in judged.existing.databases) or any(
+        one not in (judged.existing.database(one.namespace, one.name), ours.get((one.namespace, one.name)))
+        for one in now.existing.databases
+    )
+
+
+def _but_databases(existing: Existing) -> Existing:
+    # Secrets of the set are read for the plan alone, and what references lead to goes with it.
+    return replace(existing, databases=(), secrets={}, values=SecretValues())
 
 
 def _facts(platform: BackupPlatform | None) -> str:

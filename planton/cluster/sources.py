@@ -21,6 +21,7 @@ from planton.translate.backup import CERTIFICATE
 from planton.translate.contract import KubernetesObject
 from planton.translate.effective_archive import archive_address
 from planton.translate.names import cluster_name, namespace_of
+from planton.translate.pod_variables import entries_that_count, layered
 from planton.translate.policy import ENCRYPTION_KEYS
 from planton.translate.secret_values import Credentials, secret_text
 from planton.translate.store import CERTIFICATE_VARIABLE
@@ -165,29 +166,23 @@ class _Reader:
 
     def _environment(self) -> tuple[dict[str, str], dict[str, tuple[str, str]], set[str]]:
         """Gives literal values, references to Secrets, and names whose values come from somewhere else."""
-        literals: dict[str, str] = {}
-        references: dict[str, tuple[str, str]] = {}
-        strange: set[str] = set()
-        for one in self._spec.get("env") or ():
-            # Whoever makes a custom resource may write anything here.
-            if not isinstance(one, Mapping) or not isinstance(one.get("name"), str):
-                continue
-            name, source = one["name"], one.get("valueFrom")
-            if source is None:
-                literals.setdefault(name, str(one.get("value") or ""))
-                continue
+        own: dict[str, str | tuple[str, str] | None] = {}
+        for name, one in entries_that_count({"spec": self._spec}):
+            source = one.get("valueFrom")
             reference = source.get("secretKeyRef") if isinstance(source, Mapping) else None
-            if isinstance(reference, Mapping):
-                references[name] = (str(reference.get("name") or ""), str(reference.get("key") or ""))
+            if source is None:
+                own[name] = str(one.get("value") or "")
+            elif isinstance(reference, Mapping):
+                own[name] = (str(reference.get("name") or ""), str(reference.get("key") or ""))
             else:
-                strange.add(name)
-        own = {*literals, *references, *strange}
+                own[name] = None
         secret = self._gives.settings.get("pod_environment_secret", "")
-        for key in self._secret(secret).keys() if secret else ():
-            if key not in own:
-                references[key] = (secret, key)
-        taken = {*own, *references}
-        literals.update({key: str(value) for key, value in self._gives.environment.items() if key not in taken})
+        copied = {key: (secret, key) for key in self._secret(secret).keys()} if secret else {}  # noqa: SIM118
+        told = {key: str(value) for key, value in self._gives.environment.items()}
+        whole: dict[str, str | tuple[str, str] | None] = layered(own, copied, told)
+        literals = {name: value for name, value in whole.items() if isinstance(value, str)}
+        references = {name: value for name, value in whole.items() if isinstance(value, tuple)}
+        strange = {name for name, value in whole.items() if value is None}
         return literals, references, strange
 
     def _access(

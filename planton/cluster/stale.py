@@ -16,6 +16,7 @@ from planton.translate.names import (
     is_storage_secret,
 )
 
+_NO_VERSION = "1"
 _CHANGED = "it has changed since the plan"
 _AGAIN = "Plan again: run the same command again, and look at what it shows."
 
@@ -35,6 +36,23 @@ def only_over(obj: KubernetesObject, live: KubernetesObject | None) -> Kubernete
     # The resourceVersion alone does not keep an object from being made anew when it is gone; the uid does.
     condition = {name: live["metadata"][name] for name in ("uid", "resourceVersion")}
     return {**obj, "metadata": {**obj["metadata"], **condition}}
+
+
+def only_new(obj: KubernetesObject) -> KubernetesObject:
+    """Makes the server refuse an object where there is one already, whoever made it and since when.
+
+    The server compares a resourceVersion that is sent with that of the object that is there, and creates it where there
+    is none. No object has the first one: that of the store while it was empty.
+    https://github.com/kubernetes/kubernetes/blob/v1.36.3/staging/src/k8s.io/apiserver/pkg/registry/generic/registry/store.go
+    (Update)
+
+    Args:
+        obj: What is sent; left as it is.
+
+    Returns:
+        A copy that shares everything but its metadata.
+    """
+    return {**obj, "metadata": {**obj["metadata"], "resourceVersion": _NO_VERSION}}
 
 
 def is_as_planned(planned: KubernetesObject, now: KubernetesObject, desired: KubernetesObject) -> bool:

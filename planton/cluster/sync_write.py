@@ -119,9 +119,13 @@ def write_over(
     except ApiError as error:
         if conflicts := conflicts_of(error, key.subject):
             raise ConflictError(conflicts, remedy=_TAKEN) from None
-        if error.status == 409 and live is not None:
+        if error.status != 409 or live is None:
+            raise
+        now = server.get(key) if error.may_have_arrived else None
+        if now is None or not is_settled(desired, now):
             return None
-        raise
+        # The first attempt has written it, and its answer was lost on the way.
+        answer, is_new = now, False
     if removals and not _remove(server, key, answer, removals):
         return None
     if is_new:
@@ -142,9 +146,10 @@ def _remove(server: Server, key: Key, live: KubernetesObject, removals: Sequence
     try:
         server.merge(key, patch)
     except ApiError as error:
-        if error.status == 409:
-            return False
-        raise
+        if error.status != 409:
+            raise
+        now = server.get(key) if error.may_have_arrived else None
+        return now is not None and not any(name in (now.get(part) or {}) for part, name in removals)
     return True
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from planton.cluster._connection import ApiError
 from planton.cluster._resources import CRD, POSTGRESQL, Key
 from planton.cluster._server import Server, in_parallel, results
 from planton.errors import WaitError
@@ -81,7 +82,7 @@ class Deadline:
         pause = _FIRST_PAUSE
         told: tuple[str, ...] = ()
         while True:
-            pending = look()
+            pending = _looked(look)
             self.waited = round(self._clock() - self._start, 1)
             if not pending:
                 return
@@ -94,6 +95,16 @@ class Deadline:
                 told = lines
             self._sleep(min(pause, left))
             pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+
+def _looked(look: Callable[[], Sequence[Pending]]) -> Sequence[Pending]:
+    """Looks; a server that is away for a while is one more thing to wait for, until the deadline."""
+    try:
+        return look()
+    except ApiError as error:
+        if not error.is_passing:
+            raise
+        return [Pending(f"the API server: {error.text}")]
 
 
 def pending_crd(server: Server) -> list[Pending]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 import pytest
@@ -84,12 +85,27 @@ def test_help(capsys: pytest.CaptureFixture[str], verb: str) -> None:
     else:
         for name, summary in VERBS.items():
             assert name in captured.out
-            assert summary in captured.out
+            assert summary in " ".join(captured.out.split())
         assert (
             captured.out.index("planton validate")
             < captured.out.index("planton plan")
             < captured.out.index("planton apply")
         )
+
+
+@pytest.mark.parametrize("columns", [20, 60, 80, 95, 400])
+def test_the_overview_fits_and_leaves_nothing_out(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    monkeypatch.setattr("os.get_terminal_size", lambda number: os.terminal_size((columns, 24)))
+    parser, _ = build()
+    text = parser.format_help()
+    width = min(max(columns, 60), 110) - 2
+    between = text.partition("options:")[2].partition("Exit codes:")[0]
+    assert all(len(line) <= width for line in between.splitlines())
+    # Its own words, since it is written without the parser.
+    assert " ".join(parser.format_usage().split()) in " ".join(text.split())
+    for action in parser._actions:
+        assert ", ".join(action.option_strings) in between
+        assert " ".join((action.help or "").split()) in " ".join(between.split())
 
 
 def test_every_verb_is_one_file_and_every_file_a_verb() -> None:

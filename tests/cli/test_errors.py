@@ -19,7 +19,7 @@ from tests.manifests import database, operator
 
 
 def failing(error: BaseException) -> Any:
-    def load(source: object) -> None:
+    def load(source: object, **options: object) -> None:
         secret_value = "SENTINELLOCAL"
         try:
             raise KeyError(f"SENTINELCAUSE {secret_value}")
@@ -182,6 +182,48 @@ def test_signals(tmp_path: Path, number: signal.Signals, code: int, word: str) -
     finally:
         os.close(writing)
     assert (process.returncode, out, err) == (code, "", f"{word}.\n")
+
+
+STUBBORN = """
+import atexit, sys, time
+import planton.cli._main as command
+def work(*arguments):
+    try:
+        print("working", flush=True)
+        time.sleep(60)
+    except BaseException:
+        print("waiting for a request", flush=True)
+        time.sleep(60)
+command._run = work
+atexit.register(print, "keys removed", flush=True)
+sys.exit(command.run([]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_the_second_signal_ends_it_at_once(number: signal.Signals, code: int, word: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", STUBBORN],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert process.stdout is not None
+    with process:
+        try:
+            assert process.stdout.readline() == "working\n"
+            process.send_signal(number)
+            assert process.stdout.readline() == "waiting for a request\n"
+            process.send_signal(number)
+            out, err = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert (process.returncode, out) == (code, "keys removed\n")
+    assert err == f"\n{word} twice: ended at once, without waiting for requests that were under way.\n"
 
 
 def test_under_nohup_a_closed_terminal_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:

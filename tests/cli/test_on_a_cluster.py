@@ -152,6 +152,7 @@ def test_stopped_and_run_again(command: Command, installed: str, number: signal.
     assert stopped == code, text
     assert f"created     Namespace/{word}-" in text
     assert f"{word} in phase " in text
+    assert f"/{word}-" in text.partition("not done, as far as is known: ")[2].partition(". What was done stays")[0]
     assert "the same command goes on" in text
     places = [f"/apis/acid.zalan.do/v1/namespaces/{name}/postgresqls/db-{name}" for name in names]
     there = [place for place in places if command.api.get(place)]

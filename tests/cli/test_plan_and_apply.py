@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -22,6 +23,7 @@ from planton.errors import (
     RefusedError,
     WaitError,
 )
+from planton.translate.archive_record import DELETED, TAKEN, LeftArchive, with_left
 from tests.cli.fake import CHANGES, FakeCluster
 from tests.cli.support import on_terminal
 
@@ -106,7 +108,8 @@ def test_for_programs(
     assert data["set"] == "one"
     assert data.get("complete") is (True if verb == "apply" else None)
     assert data["changed"] is True
-    assert data["summary"] == {"created": 1, "configured": 1, "unchanged": 1, "deleted": 0, "skipped": 1}
+    counted = {"created": 1, "configured": 1, "unchanged": 1, "deleted": 0, "skipped": 1, "refused": 0}
+    assert data["summary"] == counted
     assert [change["action"] for change in data["changes"]] == ["created", "configured", "unchanged", "skipped"]
     assert data["changes"][1] == {
         "action": "configured",
@@ -247,6 +250,33 @@ def test_a_bug_in_the_middle_says_what_was_done(
     assert "hunter2" not in captured.out + captured.err
 
 
+def test_the_record_of_archives_is_shown_in_words(
+    capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifests: str
+) -> None:
+    left = LeftArchive("r2.example", "s3://backups/db-orders/17", "orders", "db-orders", "17", TAKEN, "pgp")
+    gone = replace(left, why=DELETED, left_at="2026-11-22T08:14:35Z")
+    old, new = (json.dumps(next(iter(with_left({}, [one]).values()))) for one in (left, gone))
+    diff = (
+        FieldChange("data.a", None, old),
+        FieldChange("data.b", old, new),
+        FieldChange("data.c", new, None),
+        FieldChange("data.d", None, '"not ours"'),
+        FieldChange("metadata.labels.x", None, '"y"'),
+    )
+    record = Change("configured", "v1", "ConfigMap", "postgres-operator", "planton-archives", diff=diff)
+    cluster.changes = (record, replace(record, name="another"))
+    assert main(["plan", "-f", manifests]) == 2
+    own, _, other = capsys.readouterr().out.partition("ConfigMap/postgres-operator/another")
+    archive = "archive s3://backups/db-orders/17 at r2.example: orders/db-orders (PostgreSQL 17), which"
+    assert f"+ {archive} writes to it" in own
+    assert f"~ {archive} was deleted and left it behind\n" in own
+    assert f"- {archive} was deleted and left it behind\n" in own
+    assert '+ data.d: "not ours"' in own
+    assert '+ metadata.labels.x: "y"' in own
+    assert "\\" not in own
+    assert "+ data.a: " in other
+
+
 def test_ctrl_c_says_what_was_done(capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifests: str) -> None:
     cluster.events = (("namespaces", 1, 1, "Namespace/orders"), ("wait", 0, 0, "Namespace/shared"))
     cluster.error = KeyboardInterrupt()
@@ -256,8 +286,23 @@ def test_ctrl_c_says_what_was_done(capsys: pytest.CaptureFixture[str], cluster: 
     assert "ConfigMap" not in captured.out
     assert "Namespace/shared" not in captured.out
     last = captured.err.splitlines()[-1]
-    assert last.startswith("interrupted in phase wait, after at least 1 change.")
-    assert "goes on" in last
+    assert last == (
+        "interrupted in phase wait, after at least 1 change; not done, as far as is known: 1 object: "
+        "ConfigMap/postgres-operator/postgres-pod-backup-config. What was done stays; the same command goes on from "
+        "there."
+    )
+
+
+def test_ctrl_c_names_the_first_of_what_was_not_done(
+    capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifests: str
+) -> None:
+    cluster.changes = tuple(Change("created", "v1", "Namespace", "", f"orders-{number}") for number in range(10))
+    cluster.events = tuple(("namespaces", number, 10, f"Namespace/orders-{number}") for number in range(4))
+    cluster.error = KeyboardInterrupt()
+    assert main(["apply", "-f", manifests]) == 130
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "after at least 4 changes; not done, as far as is known: 6 objects: " in last
+    assert "Namespace/orders-4, Namespace/orders-5, Namespace/orders-6 and 3 more. " in last
 
 
 @pytest.mark.parametrize("verb", ["plan", "apply"])

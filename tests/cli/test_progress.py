@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from planton.cli._output import Console
-from planton.cli._progress import Progress
+from planton.cli._progress import Progress, span
 from planton.cluster import Plan, ProgressEvent
 from tests.cli.fake import CHANGES, IDENTITY
 from tests.cli.support import on_terminal
@@ -28,21 +28,97 @@ def test_what_was_written_is_remembered(capsys: pytest.CaptureFixture[str]) -> N
     assert captured.out + captured.err == ""
 
 
-def test_the_count_never_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, in its only item; nothing is shown by itself meanwhile."""
+    now = [100.0]
+    monkeypatch.setattr("planton.cli._progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("planton.cli._progress._TICK", 3600)
+    return now
+
+
+def test_the_count_never_goes_back(monkeypatch: pytest.MonkeyPatch, clock: list[float]) -> None:
     terminal = on_terminal(monkeypatch)
     with Progress(Console()) as progress:
-        progress(ProgressEvent("secrets", 2, 3, "Secret/b"))
-        progress(ProgressEvent("secrets", 1, 3, "Secret/a"))
-        progress(ProgressEvent("operator", 1, 2, "Service/c"))
+        for event in (("secrets", 2, 3, "Secret/b"), ("secrets", 1, 3, "Secret/a"), ("operator", 1, 2, "Service/c")):
+            progress(ProgressEvent(*event))
+            clock[0] += 0.1
     shown = [text.split("] ")[1] for text in terminal.text.split("\r\x1b[K") if text]
     assert shown == ["secrets 2/3 Secret/b", "secrets 2/3 Secret/a", "operator 1/2 Service/c"]
+
+
+def test_a_terminal_is_not_written_faster_than_it_can_be_read(
+    monkeypatch: pytest.MonkeyPatch, clock: list[float]
+) -> None:
+    terminal = on_terminal(monkeypatch)
+    with Progress(Console()) as progress:
+        for number in range(10_000):
+            progress(ProgressEvent("plan", number, 10_000, f"Secret/{number}"))
+            clock[0] += 0.0001
+    assert 10 <= terminal.text.count("\r\x1b[K") <= 25
+
+
+def test_the_rate_and_what_is_left(monkeypatch: pytest.MonkeyPatch, clock: list[float]) -> None:
+    terminal = on_terminal(monkeypatch)
+    with Progress(Console()) as progress:
+        for number in range(1, 501):
+            progress(ProgressEvent("databases", number, 1000, "postgresql/a"))
+            clock[0] += 0.1
+        shown = terminal.text.split("\r\x1b[K")
+        # Nothing is guessed from the first seconds.
+        assert not [text for text in shown if text.startswith(("[  0 s]", "[  1 s]")) and "/s" in text]
+        assert "databases 101/1000 (10/s, 90 s left) postgresql/a" in terminal.text
+        assert shown[-1].endswith("databases 500/1000 (10/s, 50 s left) postgresql/a")
+        # Slower by now: what was fast before does not count for long.
+        for number in range(501, 511):
+            clock[0] += 4
+            progress(ProgressEvent("databases", number, 1000, "postgresql/a"))
+        assert terminal.text.endswith("databases 510/1000 (0.2/s, 33 min left) postgresql/a")
+        # Another phase is another kind of work.
+        progress(ProgressEvent("prune", 1, 1000, "Secret/a"))
+        assert terminal.text.endswith("[  0 s] prune 1/1000 Secret/a")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.1, "1 s"), (99, "99 s"), (99.5, "2 min"), (300, "5 min"), (5940, "99 min"), (6000, "1 h 40 min")],
+)
+def test_spans(seconds: float, text: str) -> None:
+    assert span(seconds) == text
+
+
+def test_a_log_gets_a_line_now_and_then(capsys: pytest.CaptureFixture[str], clock: list[float]) -> None:
+    with Progress(Console()) as progress:
+        for second in range(100):
+            progress(ProgressEvent("databases", second, 1000, "postgresql/a"))
+            clock[0] += 1
+            progress._log(clock[0])
+        for _ in range(200):
+            clock[0] += 1
+            progress._log(clock[0])
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert lines[0] == "[ 10 s] databases 9/1000 (0.9/s, 19 min left) postgresql/a"
+    # Every ten seconds while something moves, once a minute while nothing does.
+    assert len(lines) == 10 + 3
+
+
+def test_short_work_says_nothing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    with Progress(Console()) as progress:
+        progress(ProgressEvent("databases", 1, 2, "postgresql/a"))
+    assert capsys.readouterr() == ("", "")
+    terminal = on_terminal(monkeypatch)
+    with Progress(Console(), after=60) as progress:
+        progress.at("load", 250)
+    assert terminal.text == ""
 
 
 def test_a_long_wait_shows_that_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = on_terminal(monkeypatch)
     monkeypatch.setattr("planton.cli._progress._TICK", 0.01)
-    clock = iter(range(10_000))
-    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    ticks = iter(range(10_000))
+    monkeypatch.setattr("time.monotonic", lambda: next(ticks))
     with Progress(Console()) as progress:
         progress(ProgressEvent("wait", 0, 0, "Deployment/x/y: not yet"))
         deadline = threading.Event()

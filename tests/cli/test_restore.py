@@ -174,7 +174,9 @@ def test_yes(capsys: pytest.CaptureFixture[str], restoring: Restoring, manifests
     assert (tmp_path / "again.yaml").read_text() == TEXT
     captured = capsys.readouterr()
     assert "  # A restore.\n" in captured.out
+    assert captured.out.count("created  ") == 1
     assert "Done: 1 created" in captured.out
+    assert "Nothing is done yet" not in captured.out
     assert "shop/db-orders is as it was." in captured.err
 
 
@@ -260,4 +262,6 @@ def test_one_that_takes_longer_is_no_failure(
     err = capsys.readouterr().err
     assert "What was applied goes on in the cluster: planton status -f again.yaml\n" in err
     assert "mended" not in err
+    # It would meet the file that it has written.
+    assert "run the same command again" not in err
     assert (tmp_path / "again.yaml").exists()

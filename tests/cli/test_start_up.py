@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.cli.support import environment
+from tests.manifests import database, operator
 
 HEAVY = (
     "kubernetes", "google.protobuf", "protovalidate", "yaml", "project_planton", "shtab", "dataclasses", "asyncio",
     "urllib3", "importlib.metadata", "json", "logging", "shutil", "difflib", "inspect",
 )  # fmt: skip
+# Of what every verb needs a part, what no manifest that is right and has no cluster needs.
+OF_CLUSTERS = {
+    "kubernetes", "urllib3", "requests", "ssl", "obstore", "cramjam", "asyncio", "planton.cluster", "planton.catalogue",
+    "importlib.metadata", "difflib", "shtab", "logging",
+}  # fmt: skip
 SCRIPT = """
 import sys
 from planton.cli import main
@@ -49,6 +56,41 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     )
     modules = imported(*arguments) - set(bare.stdout.split())
     assert not modules & set(HEAVY)
+
+
+def test_what_manifests_that_are_right_import(tmp_path: Path) -> None:
+    path = tmp_path / "manifests.yaml"
+    path.write_text(operator() + database("orders"))
+    for verb in ("validate", "render"):
+        modules = imported(verb, "-f", str(path))
+        # It takes as long to import as all the rest; what it is asked for is what could be wrong (manifest/_proof.py).
+        assert not modules & {*OF_CLUSTERS, "protovalidate"}
+        assert {"yaml", "google.protobuf"} <= modules
+
+
+def test_what_an_operator_alone_imports(tmp_path: Path) -> None:
+    path = tmp_path / "operator.yaml"
+    path.write_text(operator())
+    assert not imported("render", "-f", str(path)) & {
+        "planton.translate.beginning",
+        "planton.translate.archive_sources",
+    }
+
+
+def test_proofs_are_tried_as_long_as_they_save_an_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    from planton.manifest import _rules
+
+    monkeypatch.delitem(sys.modules, "protovalidate", raising=False)
+    monkeypatch.setattr(_rules, "_proofs", 2)
+    assert [_rules._proofs_left() for _ in range(4)] == [True, True, False, False]
+    monkeypatch.setattr(_rules, "_proofs", 2)
+    monkeypatch.setitem(sys.modules, "protovalidate", sys)
+    assert not _rules._proofs_left()
+
+
+def test_the_overview_imports_no_parser() -> None:
+    assert "argparse" not in imported("--help")
+    assert "argparse" in imported("apply", "--help")
 
 
 def test_help_of_all_imports_no_verb() -> None:

@@ -81,6 +81,38 @@ def test_warnings_go_to_stderr(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     assert "s3_prefix" in captured.err
 
 
+def test_the_same_warning_of_many_is_printed_a_few_times(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "warned.yaml"
+
+    def many(number: int) -> str:
+        return "".join(
+            database(f"orders-{index}", backup=f's3_prefix: "other-bucket-{index}/orders-{index}"')
+            for index in range(number)
+        )
+
+    other = database("billing", backup='s3_prefix: "other-bucket/billing"\nbackup_schedule: "0 2 * * 1"')
+    path.write_text(operator() + many(1200) + other)
+    for verb in ("validate", "render"):
+        assert main([verb, "-f", str(path)]) == 0
+        lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+        assert lines[3] == "warning: and 1,198 more like it; --all-warnings shows them"
+        assert all(
+            f"PostgresKubernetes/orders-{index}: spec.backup_config.s3_prefix: " in lines[index] for index in range(3)
+        )
+        # What only one of them has is printed.
+        assert not [line for line in lines[4:] if "s3_prefix" in line]
+        assert main([verb, "-f", str(path), "--all-warnings"]) == 0
+        every = capsys.readouterr().err
+        assert every.count("spec.backup_config.s3_prefix: ") == 1201
+        assert "more like it" not in every
+    assert main(["validate", "-f", str(path), "-o", "json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["warnings"]) >= 1201
+    # One more than is printed is no reason to say that there is one more.
+    path.write_text(operator() + many(4))
+    assert main(["validate", "-f", str(path)]) == 0
+    assert capsys.readouterr().err.count("spec.backup_config.s3_prefix: ") == 4
+
+
 @pytest.mark.parametrize(("text", "code"), [(operator() + database(), 0), (FIVE_MISTAKES, 1)])
 def test_for_programs(capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str, code: int) -> None:
     path = tmp_path / "x.yaml"

@@ -37,6 +37,8 @@ class BackupPod:
         self.commands: list[list[str]] = []
         self.cut_after = 0
         """Lines of an output after which the next connection is cut; 0 for none."""
+        self.cut_at = ""
+        """What is in the line after which each connection is cut; empty for none."""
 
     def program(self, name: str, text: str) -> None:
         path = self.home / name
@@ -89,7 +91,7 @@ class BackupPod:
             try:
                 for count, line in enumerate(process.stdout, 1):
                     on_line(line.rstrip("\n"))
-                    if count == self.cut_after:
+                    if count == self.cut_after or (self.cut_at and self.cut_at in line):
                         self.cut_after = 0
                         process.kill()
                         break

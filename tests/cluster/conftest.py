@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import signal
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -25,6 +28,7 @@ from planton.cluster.planning import plan_set
 from planton.cluster.wait import CRD_KEY, Deadline, pending_crd
 from sandbox import Sandbox
 from sandbox._api import Api
+from sandbox._folders import OPERATORS
 from tests import manifests
 from tests.cluster.left import Store
 from tests.cluster.objects import Object
@@ -146,13 +150,21 @@ def words(result: ApplyResult | Plan | Iterable[Change]) -> dict[str, str]:
 # The operator waits for pods that never come; with its own timeouts every database would block it for ten minutes.
 SETTINGS = """
 operator_settings:
-  resource_check_interval: "1s"
-  resource_check_timeout: "3s"
-  pod_label_wait_timeout: "3s"
-  ready_wait_interval: "1s"
-  ready_wait_timeout: "1s"
+  resource_check_interval: "100ms"
+  resource_check_timeout: "300ms"
+  pod_label_wait_timeout: "300ms"
+  pod_deletion_wait_timeout: "300ms"
+  ready_wait_interval: "100ms"
+  ready_wait_timeout: "100ms"
+  patroni_api_check_interval: "100ms"
+  patroni_api_check_timeout: "300ms"
   enable_database_access: "false"
 """
+# That long the operator looks for a Secret that pods' variables come from, too, and waits for a StatefulSet that it
+# replaces (postgres-operator v1.15.1, pkg/cluster/k8sres.go, getPodEnvironmentSecretVariables, and resources.go,
+# replaceStatefulSet). Where a test brings the one after the database, or lets go of the other, it has to be given time.
+PATIENT = SETTINGS.replace('check_interval: "100ms"', 'check_interval: "1s"', 1)
+PATIENT = PATIENT.replace('check_timeout: "300ms"', 'check_timeout: "3s"', 1)
 
 
 class Installed:
@@ -181,6 +193,20 @@ class Installed:
             assert time.monotonic() < end, "not in time"
             time.sleep(0.1)
         return answer
+
+    @contextlib.contextmanager
+    def frozen_operator(self) -> Iterator[None]:
+        """Holds the operator still: what happens meanwhile it sees afterwards, as after a slow moment of its own."""
+        records = (self.sandbox.folder / OPERATORS / "processes").iterdir()
+        processes = [int(record.name) for record in records]
+        assert processes
+        for process in processes:
+            os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in processes:
+                os.kill(process, signal.SIGCONT)
 
     def environment(self, name: str) -> dict[str, Any]:
         """Gives the environment of a database, as soon as the operator has made its StatefulSet."""

@@ -10,7 +10,7 @@ from planton.cluster._resources import CONFIG_MAP, DEPLOYMENT, SECRET, SERVICE_A
 from planton.translate.generation import GENERATION
 from planton.translate.names import storage_secret_name
 from sandbox._errors import ApiError
-from tests.cluster.conftest import SETTINGS, Installed
+from tests.cluster.conftest import PATIENT, Installed
 from tests.cluster.objects import Object
 from tests.keys import certificate as certificate_with
 
@@ -43,7 +43,7 @@ spec:
 
 def operator(more: str = "") -> str:
     """Writes the operator's manifest, with further lines of backup_config."""
-    indented = "\n".join(f"  {line}" for line in SETTINGS.strip("\n").splitlines())
+    indented = "\n".join(f"  {line}" for line in PATIENT.strip("\n").splitlines())
     return CONFIG % (indented, more)
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.cluster.conftest import Harness, words
 from tests.cluster.objects import config_map, deployment, everything, namespace, secret
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.client]
 
 
 def test_creates_in_order_and_then_changes_nothing(harness: Harness, space: str) -> None:

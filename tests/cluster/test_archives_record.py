@@ -236,16 +236,24 @@ def test_a_database_that_was_deleted_without_planton(installed: Installed, name:
     assert words(installed.plan(database(name)))[f"postgresql/{name}/db-{name}"] == "created"
 
 
-def test_an_installation_without_entries_gets_them_with_the_next_change(installed: Installed, name: str) -> None:
+def test_an_installation_without_entries_gets_them(installed: Installed, name: str) -> None:
     installed.apply(database(name))
     installed.environment(name)
     found = installed.api.request("GET", PATH)
     mine = {key: None for key in found["data"] if key.startswith(f"{name}.")}
     body: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": found["metadata"]}
     installed.harness.edit(body, {"data": mine})
+    # An apply that was killed right before it wrote them leaves nothing else to be done.
+    done = words(installed.apply(database(name)))
+    assert {subject for subject, word in done.items() if word != "unchanged"} == {RECORD}
+    assert [one["why"] for one in record(installed, name)] == ["taken"]
     assert not installed.plan(database(name)).changed
+    # Those of others wait until something is written anyway.
+    installed.harness.edit(body, {"data": mine})
+    other = f"{name}-b"
     assert record(installed, name) == []
-    installed.apply(database(name, backup='backup_schedule: "0 5 * * *"'))
+    assert not installed.plan(installed.operator).changed
+    installed.apply(database(other))
     assert [one["why"] for one in record(installed, name)] == ["taken"]
 
 

@@ -104,16 +104,23 @@ class Work:
         self.told: list[str] = []
         self.tell: Callable[[str], None] = self.told.append
 
-    def make(self, *, timeout: float = 20.0, newest: backup_now.Newest | None = None) -> BackupMade:
+    def make(self, *, over_at: str = "", newest: backup_now.Newest | None = None) -> BackupMade:
+        """Makes a backup; its time is over as soon as its script has said something."""
+        over = 0.0
+        self.pod.cut_at = over_at
+
         def progress(event: ProgressEvent) -> None:
+            nonlocal over
+            over += 1e6 if over_at and over_at in event.subject else 0.0
             self.tell(event.subject)
 
         return make_backup(
             SERVER,
             PLANNED,
             newest=newest or self.pod.newest,
-            timeout=timeout,
+            timeout=60.0,
             progress=progress,
+            clock=lambda: time.monotonic() + over,
             sleep=lambda seconds: time.sleep(min(seconds, 0.05)),
         )
 
@@ -197,18 +204,18 @@ def test_a_cut_connection_is_no_failure(work: Work) -> None:
 
 
 def test_one_is_enough_at_a_time(work: Work, tmp_path: Path) -> None:
-    work.pod.script("make_backup; sleep 30")
+    work.pod.script("make_backup; echo made; sleep 30")
     with pytest.raises(WaitError) as waited:
         # Not there before the script has ended: retention belongs to it.
-        work.make(timeout=1.5, newest=lambda: None)
+        work.make(over_at="made", newest=lambda: None)
     assert "goes on" in str(waited.value)
     with pytest.raises(RefusedError, match="is being made already"):
         work.make()
 
 
 def test_over_time_with_the_backup_there_is_a_success(work: Work) -> None:
-    work.pod.script("make_backup; sleep 30")
-    made = work.make(timeout=6.0)
+    work.pod.script("make_backup; echo made; sleep 30")
+    made = work.make(over_at="made")
     assert made.notes == ("retention after it had not ended in time; it goes on",)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from planton.cluster._resources import Key
 from planton.cluster._server import Server
 from planton.cluster.check_job import JOB, SCRIPT, check_from_cluster, check_job, findings_in
 from planton.cluster.mask import Scrubber
+from planton.cluster.wait import Deadline
 from planton.errors import ClusterError, RefusedError, WaitError
 from tests.cluster.conftest import Harness
 from tests.cluster.objects import Object
@@ -201,6 +203,18 @@ def waiting(reason: str) -> Object:
     return {"state": {"waiting": {"reason": reason, "message": f"pulling with {SECRET}"}}}
 
 
+def a_minute() -> Deadline:
+    """Gives a minute in which everything is looked at a few times, however slow the machine is."""
+    over = 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal over
+        time.sleep(0.05)
+        over += 20.0
+
+    return Deadline(60.0, clock=lambda: over, sleep=sleep)
+
+
 @pytest.mark.cluster
 def test_on_a_cluster(harness: Harness, name: str) -> None:
     """Its controller and its kubelet are played: what they say is what counts."""
@@ -269,6 +283,6 @@ def test_on_a_cluster(harness: Harness, name: str) -> None:
         run(event='pods "x" is forbidden: violates PodSecurity "restricted:latest"')
     unscheduled = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]
     with pytest.raises(WaitError, match="not scheduled: 0/3 nodes"):
-        run({"phase": "Pending", "conditions": unscheduled}, timeout=1.0)
+        run({"phase": "Pending", "conditions": unscheduled}, deadline=a_minute())
     with pytest.raises(WaitError, match="it has no pod yet"):
-        run(timeout=0.5)
+        run(deadline=a_minute())

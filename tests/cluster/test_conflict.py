@@ -8,7 +8,7 @@ from planton.errors import ConflictError, FieldConflict
 from tests.cluster.conftest import Harness, words
 from tests.cluster.objects import config_map, deployment, everything, namespace, secret, service_account
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.client]
 
 
 def test_fields_of_others_are_all_named_and_nothing_is_written(harness: Harness, space: str) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,7 +18,8 @@ import pytest
 from planton.cluster._connection import ApiError, Connection, apply_patch, delete, get, merge_patch
 from planton.cluster._kubeconfig import open_connection
 from planton.cluster._resources import CONFIG_MAP, Key
-from planton.cluster._server import Server
+from planton.cluster._retry import Failure, Patience
+from planton.cluster._server import Server, in_parallel, joined
 
 SENTINEL = "sentinel-credential"
 Answer = tuple[int, dict[str, str], Any]
@@ -30,6 +33,7 @@ class Script:
         self.asked: list[tuple[str, str, str]] = []
         self.bodies: list[Any] = []
         self.pauses: list[float] = []
+        self.seed = 4
         self.connection: Connection
 
 
@@ -58,7 +62,8 @@ def script(tmp_path: Path) -> Iterator[Script]:
                 return
             code, headers, content = answer
             text = content if isinstance(content, bytes) else json.dumps(content).encode()
-            self.send_response(code)
+            # Without the Date that the library would add.
+            self.send_response_only(code)
             for name, value in {"Content-Type": "application/json", **headers}.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(text)))
@@ -84,7 +89,10 @@ def script(tmp_path: Path) -> Iterator[Script]:
     path = tmp_path / "kubeconfig"
     path.write_text(json.dumps(config))
     made.connection = open_connection(path, None)
-    made.connection._sleep = made.pauses.append
+    # Only pauses take time: attempts do not, so that what is counted is exact.
+    made.connection.patience = Patience(
+        clock=lambda: sum(made.pauses), sleep=made.pauses.append, chance=random.Random(made.seed)
+    )
     yield made
     server.shutdown()
     server.server_close()
@@ -113,11 +121,13 @@ def send(script: Script, name: str = "get") -> tuple[int, Any]:
         (502, {}, b""),
         status(504, "Timeout", "etcd"),
         status(500, "InternalError", "etcdserver: leader changed"),
+        status(500, "", "rpc error: code = Unavailable desc = error reading from server: connection reset by peer"),
+        status(500, "InternalError", 'failed calling webhook "x": connection refused'),
         status(500, "ServerTimeout", "try again later"),
         status(500, "InternalError", "busy", retryAfterSeconds=1),
         None,
     ],
-    ids=["429", "503", "502", "504", "etcd", "servertimeout", "retryafter", "reset"],
+    ids=["429", "503", "502", "504", "etcd", "killed etcd", "webhook", "servertimeout", "retryafter", "reset"],
 )
 def test_what_passes_is_tried_again(script: Script, name: str, passing: Answer | None) -> None:
     script.answers = [GOOD, passing, passing, GOOD]
@@ -149,25 +159,141 @@ def test_what_does_not_pass_is_raised_at_once(script: Script, final: Answer) -> 
     assert script.pauses == []
 
 
-def test_the_server_says_how_long_to_wait(script: Script) -> None:
-    script.answers = [
-        (429, {"Retry-After": "3"}, b""),
-        (503, {"Retry-After": "4000"}, b""),
-        (429, {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, b""),
-        GOOD,
-    ]
+@pytest.mark.parametrize(
+    ("headers", "least", "most"),
+    [
+        ({"Retry-After": "3"}, 3.0, 3.3),
+        ({"Retry-After": "2.5"}, 2.5, 2.75),
+        ({"Retry-After": "4000"}, 20.0, 21.0),
+        ({"Retry-After": "100000000000000000000"}, 20.0, 21.0),
+        # By the server's own clock, whatever that of this machine says.
+        ({"Retry-After": "Wed, 21 Oct 2015 07:28:07 GMT", "Date": "Wed, 21 Oct 2015 07:28:00 GMT"}, 7.0, 7.7),
+        ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT", "Date": "Wed, 21 Oct 2015 08:28:00 GMT"}, 0.0, 0.2),
+        ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0, 0.2),
+        ({"Retry-After": "0"}, 0.0, 0.2),
+        ({"Retry-After": "-1"}, 0.0, 0.2),
+        ({"Retry-After": "nan"}, 0.0, 0.2),
+        ({"Retry-After": "inf"}, 0.0, 0.2),
+        ({"Retry-After": "soon"}, 0.0, 0.2),
+        ({"Retry-After": ""}, 0.0, 0.2),
+    ],
+)
+def test_the_server_says_how_long_to_wait(script: Script, headers: dict[str, str], least: float, most: float) -> None:
+    script.answers = [(429, headers, b""), GOOD]
     send(script)
-    assert script.pauses == [3.0, 10.0, 0.8]
+    assert least <= script.pauses[0] <= most
 
 
-def test_attempts_end(script: Script) -> None:
-    script.answers = [GOOD, *[status(503, "ServiceUnavailable", "down")] * 8]
+def test_pauses_have_full_jitter_below_a_limit_that_doubles(script: Script) -> None:
+    limits = [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0]
+    seen: list[float] = []
+    for seed in range(40):
+        patience = Patience(seconds=1e9, clock=lambda: 0.0, sleep=seen.append, chance=random.Random(seed))
+        attempts = patience.begin()
+        patience.answered()
+        for _ in limits:
+            attempts.next()
+            assert attempts.again(Failure(503, "", ""))
+    for number, limit in enumerate(limits):
+        mine = seen[number :: len(limits)]
+        assert all(0.0 <= one <= limit for one in mine)
+        # Anywhere below it, and not only near it.
+        assert min(mine) < 0.2 * limit
+        assert max(mine) > 0.8 * limit
+
+
+def test_a_server_is_waited_for_for_a_minute_and_not_longer(script: Script) -> None:
+    script.answers = [GOOD, *[status(503, "ServiceUnavailable", "down")] * 40]
     send(script)
     with pytest.raises(ApiError) as caught:
+        send(script, "apply")
+    error = caught.value
+    assert (error.status, error.reason, error.is_passing, error.is_echo) == (503, "ServiceUnavailable", True, False)
+    assert sum(script.pauses) == pytest.approx(60.0)
+    assert error.text == f"down (tried {len(script.asked) - 1} times in 60 s)"
+    assert "run the same command again" in error.remedy
+    assert "is not known" in error.remedy
+
+
+def test_a_commands_timeout_bounds_the_wait_for_its_server(script: Script) -> None:
+    script.answers = [GOOD, *[status(503, "ServiceUnavailable", "down", token=SENTINEL)] * 40]
+    send(script)
+    told: list[str] = []
+    with script.connection.patience.bounded(7.0, told.append), pytest.raises(ApiError) as caught:
         send(script)
-    assert (caught.value.status, caught.value.reason) == (503, "ServiceUnavailable")
-    assert len(script.asked) == 9
-    assert sum(script.pauses) < 25
+    assert sum(script.pauses) == pytest.approx(7.0)
+    assert caught.value.text.endswith("times in 7 s)")
+    assert told == ["the API server does not do its work (HTTP status 503): trying again for up to 7 s"]
+    assert script.connection.patience.limit == 60.0
+
+
+def test_others_are_not_tried_once_the_server_was_given_up(script: Script) -> None:
+    script.answers = [GOOD, *[None] * 40]
+    send(script)
+    with pytest.raises(ApiError):
+        send(script)
+    asked, waited = len(script.asked), sum(script.pauses)
+    outcomes = in_parallel(lambda number: send(script), range(3000))
+    echoes = [one for one in outcomes if isinstance(one, ApiError) and one.is_echo]
+    assert (len(echoes), len(script.asked), sum(script.pauses)) == (3000, asked, waited)
+    text = str(joined([ApiError("no answer", subject="first", phase="test", remedy="Wait."), *echoes]))
+    assert text.count("\n") == 2
+    assert "3000 more ended by the same, or were not tried any more" in text
+
+
+def test_a_server_that_is_back_is_found_by_one_who_looks(script: Script) -> None:
+    script.answers = [GOOD, *[None] * 40]
+    send(script)
+    with pytest.raises(ApiError):
+        send(script)
+    script.pauses.append(5.0)
+    script.answers = [None, GOOD, GOOD]
+    asked = len(script.asked)
+    # One look, and others only after another while.
+    for _ in range(3):
+        with pytest.raises(ApiError):
+            send(script)
+    assert len(script.asked) == asked + 1
+    script.pauses.append(5.0)
+    assert [send(script)[0], send(script)[0]] == [200, 200]
+
+
+def test_who_waits_is_told_at_once_that_another_has_given_up() -> None:
+    patience = Patience(seconds=0.3)
+    patience.answered()
+    ended: list[float] = []
+
+    def wait(seconds: float) -> None:
+        attempts = patience.begin()
+        attempts.next()
+        while attempts.again(Failure(503, "", "", retry_after=seconds)):
+            attempts.next()
+        ended.append(time.monotonic())
+
+    threads = [threading.Thread(target=wait, args=(seconds,)) for seconds in (0.05, 15.0, 20.0)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join(5.0)
+    assert len(ended) == 3
+    assert max(ended) - min(ended) < 1.0
+
+
+def test_a_request_that_fails_while_others_are_served_is_about_itself(script: Script) -> None:
+    """Its own end does not stop the others."""
+    patience = script.connection.patience
+    attempts = patience.begin()
+    patience.answered()
+    tried = 0
+    while True:
+        attempts.next()
+        tried += 1
+        if not attempts.again(Failure(503, "", "", retry_after=9.0)):
+            break
+        patience.answered()
+    assert tried > 5
+    assert sum(script.pauses) == pytest.approx(75.0)
+    assert patience.begin().refusal() is None
 
 
 def test_a_server_that_never_answered_is_not_waited_for_as_long(script: Script) -> None:
@@ -260,6 +386,26 @@ def test_a_deletion_of_what_is_gone_is_no_failure(script: Script) -> None:
     assert not server.delete(KEY, uid="1")
 
 
+def test_a_deletion_whose_answer_was_lost_is_one_of_ours(script: Script) -> None:
+    server = Server(script.connection, "test")
+    script.answers = [GOOD, None, status(404, "NotFound", "no")]
+    server.get(KEY)
+    assert server.delete(KEY, uid="1")
+    # With a finalizer it is still there, and its version is another because of that.
+    going: Answer = (200, {}, {"metadata": {"uid": "1", "deletionTimestamp": "2026-01-01T00:00:00Z"}})
+    conflict = status(409, "Conflict", "the ResourceVersion in the precondition does not match")
+    script.answers = [None, conflict, going]
+    assert server.delete(KEY, uid="1", resource_version="2")
+    # Where it is another object, or stays, the conflict is one.
+    for other in ({"uid": "2", "deletionTimestamp": "x"}, {"uid": "1"}):
+        script.answers = [None, conflict, (200, {}, {"metadata": other})]
+        with pytest.raises(ApiError):
+            server.delete(KEY, uid="1", resource_version="2")
+    script.answers = [conflict]
+    with pytest.raises(ApiError):
+        server.delete(KEY, uid="1", resource_version="2")
+
+
 def test_a_connection_that_ends_in_the_handshake_is_tried_again(tmp_path: Path) -> None:
     """As a server does that goes down: it has accepted, has got the first words of TLS, and ends."""
     accepted: list[int] = []
@@ -283,7 +429,6 @@ def test_a_connection_that_ends_in_the_handshake_is_tried_again(tmp_path: Path) 
             f"clusters: [{{name: x, cluster: {{server: 'https://127.0.0.1:{server.getsockname()[1]}'}}}}]\n"
         )
         connection = open_connection(kubeconfig, None)
-        connection._sleep = lambda seconds: None
         with pytest.raises(ApiError) as caught:
             connection.send(get("/version"), subject="x", phase="read", scrub=str)
         server.shutdown(socket.SHUT_RDWR)

@@ -266,7 +266,7 @@ def test_a_cleaning_that_takes_too_long_is_named_and_carries_on_later(
     installed: Installed, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = made(installed, name)
-    with pytest.raises(WaitError) as caught:
+    with installed.frozen_operator(), pytest.raises(WaitError) as caught:
         delete(installed, text, name, timeout=0.0, volumes=True)
     done = words(caught.value.changes)
     assert list(done) == [RECORD, f"postgresql/{name}/db-{name}"]

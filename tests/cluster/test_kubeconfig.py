@@ -29,7 +29,7 @@ import sys, time
 from planton.cluster import connect
 
 connection = connect(sys.argv[1])._connection
-print(connection._client.client.configuration.key_file, flush=True)
+print(connection.client.client.configuration.key_file, flush=True)
 time.sleep(60)
 """
 
@@ -188,7 +188,7 @@ def test_a_plugin_that_works(tmp_path: Path) -> None:
     handlers = list(logging.getLogger().handlers)
     connection = open_connection(kubeconfig(tmp_path, plugin(f"print({json.dumps(answer)!r})")), None)
     assert "sentinel" not in repr(connection)
-    assert connection._client.client.configuration.api_key["authorization"] == "Bearer sentinel"
+    assert connection.client.client.configuration.api_key["authorization"] == "Bearer sentinel"
     assert logging.getLogger().handlers == handlers
 
 

@@ -12,7 +12,7 @@ from planton.cluster._resources import STATEFUL_SET, Key
 from planton.errors import RefusedError
 from sandbox import Sandbox
 from tests import manifests
-from tests.cluster.conftest import SETTINGS, Installed, words
+from tests.cluster.conftest import PATIENT, Installed, words
 from tests.cluster.objects import Object
 from tests.manifests import database
 
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 GONE = {"metadata": {"deletionTimestamp": "any"}}
 STORAGE = "r2-postgres-backup-credentials"
-PLAIN = manifests.operator(backup=None, spec=SETTINGS)
+PLAIN = manifests.operator(backup=None, spec=PATIENT)
 
 
 @pytest.fixture
@@ -28,6 +28,7 @@ def plain() -> Iterator[Installed]:
     """A sandbox of its own with an operator without backups."""
     with Sandbox.start() as started:
         made = Installed(started)
+        made.operator = manifests.operator(spec=PATIENT)
         made.apply(PLAIN)
         yield made
 

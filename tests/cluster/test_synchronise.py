@@ -143,7 +143,7 @@ class Mortal(Connection):
     """Dies after a number of writes: nothing is sent any more."""
 
     def __init__(self, other: Connection, lives: int) -> None:
-        super().__init__(other._client, other.identity)
+        super().__init__(other.client, other.identity)
         self.lives = lives
         self.writes = 0
 

@@ -1,0 +1,136 @@
+"""What an apply may not do though its plan could: a permission that was taken away meanwhile.
+
+The namespace in which that happens is left alone from then on, since what comes later there depends on what came
+before. The others go on, unless something shared is still to be written: pods must not be told of Secrets that are not
+there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from planton.cluster._resources import NAMESPACE, POSTGRESQL, SECRET, SERVICE, SERVICE_ACCOUNT, Key
+from planton.cluster._steps import Decisions, Step, with_action
+from planton.cluster.changes import Change
+from planton.cluster.operators import is_operator
+from planton.cluster.order import Stage
+from planton.cluster.permissions import Need, NoPermissionError, denied_in, remedy_for, told
+from planton.cluster.permissions_needed import refused
+from planton.errors import ClusterError
+from planton.translate.archive_record import RECORD_CONFIGMAP
+
+_OF_DATABASES = (NAMESPACE, POSTGRESQL, SECRET, SERVICE, SERVICE_ACCOUNT)
+_LATER = "archives that are in use are written down by the next apply: a database was not written"
+
+
+class Losses:
+    """Namespaces that an apply has lost, or never had."""
+
+    def __init__(self, decisions: Decisions) -> None:
+        """Makes the value.
+
+        Args:
+            decisions: What the plan decided.
+        """
+        self._steps = decisions.steps
+        self._homes = {step.key.namespace for step in decisions.steps if is_operator(step.key)}
+        self._denied: list[Need] = list(decisions.denied)
+        self._lost: dict[str, Need] = {}
+
+    def without(self, step: Step) -> Step:
+        """Gives a step as it can still be carried out.
+
+        Args:
+            step: The step.
+
+        Returns:
+            The step, refused where its namespace was lost.
+        """
+        if step.desired is None and step.change.action != "deleted":
+            return step
+        if need := self._lost.get(_place(step.key)):
+            return refused(step, [need])
+        if self._lost and step.stage is Stage.DATABASES and step.key.name == RECORD_CONFIGMAP:
+            # It would say of a database that was not written that it archives.
+            return with_action(step, "skipped", _LATER)
+        return step
+
+    def told(self, batch: Sequence[Step], outcomes: Sequence[Change | Exception]) -> list[Change | Exception]:
+        """Takes a refusal for what it is where all else can go on.
+
+        Args:
+            batch: What was tried at the same time.
+            outcomes: What became of each.
+
+        Returns:
+            The same; where a namespace is lost, a change that says so stands in place of the failure.
+        """
+        failed = [
+            (step, denied_in(one)) for step, one in zip(batch, outcomes, strict=True) if isinstance(one, Exception)
+        ]
+        if not failed or not all(self._is_alone(step, denied) for step, denied in failed):
+            return list(outcomes)
+        spaces = {_place(step.key) for step, _ in failed} | self._lost.keys()
+        if self._is_shared_ahead(batch[0]) or not self._others(spaces):
+            return list(outcomes)
+        for step, denied in failed:
+            self._denied += denied
+            self._lost.setdefault(_place(step.key), denied[0])
+        return [
+            refused(step, denied_in(one)).change if isinstance(one, Exception) else one
+            for step, one in zip(batch, outcomes, strict=True)
+        ]
+
+    def check(self, phase: str) -> None:
+        """Ends an apply that has left something out.
+
+        Args:
+            phase: What was being done.
+
+        Raises:
+            ClusterError: Something was not permitted.
+        """
+        if not self._denied:
+            return
+        error = NoPermissionError(self._denied, phase=phase)
+        spaces = sorted({one.namespace for one in error.denied} - {""})
+        where = f" in {len(spaces)} of {len(self._spaces() | set(spaces))} namespaces" if spaces else ""
+        raise ClusterError(
+            f"no permission{where}; all else is done:\n  {told(error.denied)}",
+            subject=f"Namespace/{spaces[0]}" if len(spaces) == 1 else "",
+            phase=phase,
+            status=error.status,
+            reason=error.reason,
+            remedy=remedy_for(error.denied, "databases"),
+        )
+
+    def _is_alone(self, step: Step, denied: Sequence[Need]) -> bool:
+        """Whether a refusal is about the namespace of a database and nothing else."""
+        place = _place(step.key)
+        return bool(denied and place and place not in self._homes and step.key.resource in _OF_DATABASES) and all(
+            one.namespace == place for one in denied
+        )
+
+    def _is_shared_ahead(self, now: Step) -> bool:
+        """Whether something is still to be written on which databases of several namespaces depend."""
+        return any(
+            step.desired is not None
+            and (step.stage, step.rank) > (now.stage, now.rank)
+            and (step.key.resource not in _OF_DATABASES or step.key.namespace in self._homes)
+            and not (step.stage is Stage.DATABASES and step.key.name == RECORD_CONFIGMAP)
+            for step in self._steps
+        )
+
+    def _others(self, spaces: set[str]) -> bool:
+        return any(
+            step.desired is not None and step.key.resource in _OF_DATABASES and _place(step.key) not in spaces
+            for step in self._steps
+        )
+
+    def _spaces(self) -> set[str]:
+        return {_place(step.key) for step in self._steps if step.key.resource in _OF_DATABASES}
+
+
+def _place(key: Key) -> str:
+    """The namespace to which an object belongs; that of a Namespace is itself."""
+    return key.name if key.resource is NAMESPACE else key.namespace
