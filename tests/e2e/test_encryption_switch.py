@@ -149,7 +149,7 @@ class Switches:
         else:
             pytest.fail(f"not done after {MOST_WRITES} writes")
         assert self.city.kills >= kills + 2
-        self.city.until(lambda: self.collected() and self.all_have(wanted, *missing), str(wanted))
+        self.city.until(lambda: self.all_have(wanted, *missing), str(wanted))
         assert not self.city.plan(text).changed
         self.recording.check(finished=True)
         return found
@@ -157,15 +157,10 @@ class Switches:
     def begins_at(self, text: str, wanted: Mapping[str, Any], *missing: str) -> None:
         """Brings about the state in which a test begins, whatever the one before has left; with a new archive."""
         self.city.apply(text)
-        self.city.until(lambda: self.collected() and self.all_have(wanted, *missing), str(wanted))
+        self.city.until(lambda: self.all_have(wanted, *missing), str(wanted))
         self.recording.check()
         for _ in self.templates():
             pass
-
-    def collected(self) -> bool:
-        """Lets go of what a garbage collector would have let go of; always true."""
-        self.city.collect_orphans()
-        return True
 
     def touch(self) -> None:
         """Makes the operator look at the databases, and waits until it has."""
@@ -176,7 +171,6 @@ class Switches:
             self.city.api.request("PATCH", path, body, content_type=MERGE)
 
         def has_looked() -> bool:
-            self.city.collect_orphans()
             now = self.looks()
             return all(now[place] > looks[place] for place in DATABASES)
 
@@ -211,7 +205,7 @@ def variables(container: Object) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def switches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Switches]:
-    with started(tmp_path_factory.mktemp("switches")) as made:
+    with started(tmp_path_factory.mktemp("switches")) as made, made.garbage_collected():
         yield Switches(made)
 
 

@@ -1,9 +1,8 @@
 """New keys for thirty databases: watched at every revision, killed at every write, with the real operator.
 
 A rotation writes the source, a copy in each of ten namespaces, the ConfigMap and the operator's Deployment; with new
-keys of the one database that has its own, its Secret and its custom resource too. The real operator takes a minute for
-thirty databases (its client asks ten times a second), so that it is away while planton is killed, and looks at what has
-come of it at the end.
+keys of the one database that has its own, its Secret and its custom resource too. The real operator takes a while for
+thirty databases, so that it is away while planton is killed, and looks at what has come of it at the end.
 """
 
 from __future__ import annotations

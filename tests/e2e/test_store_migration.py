@@ -147,7 +147,7 @@ class Journey:
 
 @pytest.fixture
 def city(tmp_path: Path) -> Iterator[City]:
-    with started(tmp_path) as made:
+    with started(tmp_path) as made, made.garbage_collected():
         yield made
 
 
@@ -219,7 +219,6 @@ def test_what_the_operator_makes_of_each_station(city: City) -> None:
         end = time.monotonic() + 120
         while wrong := differing(city, station):
             assert time.monotonic() < end, (name, wrong)
-            city.collect_orphans()
             time.sleep(0.3)
         assert mounts(city, FOREIGN[0]) == ({"postgres-backup-files"} if name == "MinIO" else set())
         journey.recording.check(finished=True)

@@ -23,7 +23,7 @@ from planton.cluster import ApplyResult, Plan, PlanOptions, connect
 from sandbox import ApiError, Sandbox
 from sandbox._api import Api
 from sandbox._rollout import Phase, State, status, status_patch
-from tests.cluster.conftest import SETTINGS
+from tests.cluster.conftest import PATIENT
 from tests.e2e.watching import (
     BACKUP,
     GENERATION,
@@ -58,7 +58,7 @@ def operator(*parts: str, schedule: str = "0 2 * * *") -> str:
     """Writes the operator's manifest; without parts it has no backup_config."""
     lines = ["apiVersion: kubernetes.project-planton.org/v1", "kind: PostgresOperatorKubernetes", "metadata:"]
     lines += ["  name: postgres-operator", "spec:"]
-    lines += [f"  {line}" for line in [*SETTINGS.strip().splitlines(), '  workers: "16"']]
+    lines += [f"  {line}" for line in [*PATIENT.strip().splitlines(), '  workers: "16"']]
     if parts:
         body = "\n".join((*parts, f'backup_schedule: "{schedule}"'))
         lines += ["  backup_config:", *(f"    {line}" for line in body.splitlines() if line)]
@@ -91,7 +91,7 @@ def databases(spaces: int, each: int, *, own: str = OWN_KEYS) -> str:
 class Standin(threading.Thread):
     """Says of the operator's Deployment that it is rolled out, as soon as it changes, while no operator runs.
 
-    The real one takes five seconds to restart, and a minute to look at thirty databases: too long for many runs.
+    The real one takes seconds to restart, and more of them to look at thirty databases: too long for many runs.
     """
 
     PATH = f"/apis/apps/v1/namespaces/{OPERATOR}/deployments/{OPERATOR}"
@@ -247,6 +247,24 @@ class City:
                 body = {"metadata": {"finalizers": None}}
                 with contextlib.suppress(ApiError):
                     self.api.request("PATCH", path, body, content_type="application/merge-patch+json")
+
+    @contextlib.contextmanager
+    def garbage_collected(self) -> Iterator[None]:
+        """Collects orphans all the time, during an apply too: the operator waits for that for a few seconds only."""
+        over = threading.Event()
+
+        def collect() -> None:
+            while not over.wait(0.2):
+                with contextlib.suppress(ApiError):
+                    self.collect_orphans()
+
+        collector = threading.Thread(target=collect, daemon=True)
+        collector.start()
+        try:
+            yield
+        finally:
+            over.set()
+            collector.join()
 
     # What there is.
 

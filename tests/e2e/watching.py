@@ -274,14 +274,22 @@ class Recording:
     A watch that outlives its API server goes on trying to connect, in the middle of whatever test comes next.
     """
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, state: State | None = None, paths: Mapping[str, str] = PATHS) -> None:
+        """Begins to record.
+
+        Args:
+            api: The API server.
+            state: What holds the objects, and knows what must never be; the one above unless something else is given.
+            paths: Kind -> path of its list, of what is recorded: those of `PATHS` at least.
+        """
         self._api = api
+        self._paths = paths
         self._lock = threading.Lock()
         self._events: list[tuple[int, str, str, Object]] = []
-        self._latest: dict[str, dict[Place, str]] = {kind: {} for kind in PATHS}
+        self._latest: dict[str, dict[Place, str]] = {kind: {} for kind in paths}
         self._troubles: list[str] = []
         self._replayed = 0
-        self.state = State()
+        self.state = state or State()
         self.rules = Rules()
         self.revisions = 0
         self.limited: Counter[str] = Counter()
@@ -291,7 +299,7 @@ class Recording:
         self._closed = threading.Event()
         start = 0
         self._threads = []
-        for kind, path in PATHS.items():
+        for kind, path in paths.items():
             listed = api.request("GET", path)
             version = listed["metadata"]["resourceVersion"]
             for item in listed["items"]:
@@ -341,7 +349,7 @@ class Recording:
         """Waits until everything that has happened so far is in the recording; gives the revision up to which it is."""
         end = time.monotonic() + seconds
         horizon = int(self._api.request("GET", f"{PATHS['Namespace']}?limit=1")["metadata"]["resourceVersion"])
-        late: list[str] = list(PATHS)
+        late: list[str] = list(self._paths)
         while late:
             assert time.monotonic() < end, f"the recording is not complete: {late}"
             late = [kind for kind in late if not self._has_all(kind)]
@@ -351,7 +359,7 @@ class Recording:
         return horizon
 
     def _has_all(self, kind: str) -> bool:
-        items = self._api.request("GET", PATHS[kind])["items"]
+        items = self._api.request("GET", self._paths[kind])["items"]
         there = {place_of(item): item["metadata"]["resourceVersion"] for item in items}
         with self._lock:
             mine = dict(self._latest[kind])
