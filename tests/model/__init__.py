@@ -1,0 +1,1 @@
+"""What plan and apply have to do, said a second time and in another way: a model of the cluster in plain Python."""
