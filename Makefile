@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check tests tests-bounds bench reliability gen format lock sandbox sandbox-down examples clean
+.PHONY: help setup demo test check tests tests-bounds bench reliability gen format lock sbom audit fuzz sandbox sandbox-down examples clean
 
 help: ## shows this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,12 +29,13 @@ check: $(STAMP) ## format, lint, types, generated code, messages
 
 tests: $(STAMP) ## the tests, those against the sandbox included
 	@$(BIN)/python -m sandbox build
-	@$(BIN)/python -m pytest -n 4 --dist worksteal
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 tests-bounds: $(STAMP) ## the pure tests with the oldest and the newest dependencies
 	@$(BIN)/python scripts/bounds.py
 
 bench: $(STAMP) ## measures how fast it is (5 minutes); docs/performance.md has the tables
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes --requirement requirements/bench.txt
 	@$(BIN)/python -m sandbox build
 	@$(BIN)/python -m benchmarks.catalogue
 
@@ -52,9 +53,18 @@ examples: $(STAMP) ## writes the expected output of each example anew; read the 
 	@PLANTON_WRITE_EXAMPLES=1 $(BIN)/python -m pytest -q tests/examples
 
 # Not by $(STAMP): a changed pyproject.toml would first bring the environment back to the old locks.
-lock: ## resolves the dependencies anew
+lock: ## resolves the dependencies anew; `make sbom` belongs behind it
 	@test -x $(BIN)/uv || $(MAKE) --no-print-directory setup
 	@$(BIN)/python scripts/lock.py
+
+sbom: $(STAMP) ## makes sbom/planton.cdx.json, the bill of materials, of the lock
+	@$(BIN)/python -m scripts.sbom
+
+audit: $(STAMP) ## compares the locks with the advisories of today (CI: with those that are kept here)
+	@$(BIN)/python -m scripts.audit --online
+
+fuzz: $(STAMP) ## looks for inputs that break something, for FUZZ_SECONDS (600); what it finds stays in .fuzz
+	@$(BIN)/python -m tests.fuzz
 
 sandbox: $(STAMP) ## leaves a control plane up and prints its kubeconfig
 	@$(BIN)/python -m sandbox up
@@ -63,4 +73,4 @@ sandbox-down: $(STAMP) ## stops it
 	@$(BIN)/python -m sandbox down
 
 clean: ## removes what the above made in this folder; caches elsewhere stay
-	@rm -rf $(VENV) .venv-lowest .venv-newest dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .venv-* dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

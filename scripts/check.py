@@ -1,4 +1,4 @@
-"""Everything that is checked without running planton: format, lint, types, generated code, messages."""
+"""Everything that is checked without running planton: format, lint, types, generated code, messages, advisories."""
 
 from __future__ import annotations
 
@@ -59,6 +59,7 @@ def main() -> int:
         "lint": lambda: _run(BIN / "ruff", "check", "--quiet", "."),
         "types": lambda: _run(BIN / "mypy"),
         "messages": _messages,
+        "advisories": lambda: _run(sys.executable, "-m", "scripts.audit"),
     }
     failed = []
     for name, check in checks.items():

@@ -27,3 +27,5 @@ echo "setup: installing what requirements/ pins" >&2
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
 VIRTUAL_ENV=$venv "$venv/bin/uv" pip sync --quiet --require-hashes --compile-bytecode requirements/dev.txt
 VIRTUAL_ENV=$venv "$venv/bin/uv" pip install --quiet --no-deps --no-build-isolation --compile-bytecode --editable .
+# What is installed in place is not compiled by that.
+"$venv/bin/python" -m compileall -q planton gen

@@ -8,13 +8,14 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 import tests.offline.sitecustomize as offline
 from sandbox.object_store import ObjectStore
 
 # CI tries the same examples each time, so that what fails there fails for its change; by hand new ones are found.
-settings.register_profile("ci", derandomize=True)
+# How quickly they come depends on what else the machine does: that fails nothing there.
+settings.register_profile("ci", derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 if os.environ.get("CI"):
     settings.load_profile("ci")
 
@@ -23,6 +24,18 @@ if os.environ.get("CI"):
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# With `--dist loadfile` a worker takes file after file in this order: what takes longest begins first, so that no core
+# is without work while another still has minutes of it. Within that the order stays the one of chance.
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts files with slow tests first, then those with a cluster, then the others."""
+    ranks: dict[object, int] = {}
+    for item in items:
+        rank = 0 if item.get_closest_marker("slow") else 1 if item.get_closest_marker("cluster") else 2
+        ranks[item.path] = min(rank, ranks.get(item.path, rank))
+    items.sort(key=lambda item: ranks[item.path])
 
 
 # Commands that tests start are kept away from the internet, too.

@@ -18,12 +18,14 @@ ALLOWED: dict[str, set[str]] = {
     "quantity": set(),
     "sensitive": set(),
     "yaml_writer": set(),
+    "collector": set(),
     "kinds": {"types"},
-    "manifest": {"types", "errors", "quantity", "sensitive", "yaml_writer", "kinds"},
+    "manifest": {"types", "errors", "quantity", "sensitive", "yaml_writer", "collector", "kinds"},
     "translate": {"types", "errors", "quantity", "sensitive", "kinds"},
-    "rendering": {"types", "errors", "kinds", "manifest", "translate"},
+    "rendering": {"types", "errors", "collector", "kinds", "manifest", "translate"},
     "catalogue": {"errors", "quantity", "sensitive", "translate"},
-    "cluster": {"types", "errors", "quantity", "sensitive", "kinds", "manifest", "translate", "rendering", "catalogue"},
+    "cluster": {"types", "errors", "quantity", "sensitive", "collector", "kinds", "manifest", "translate", "rendering"}
+    | {"catalogue"},
     "cli": {"types", "errors", "quantity", "sensitive", "yaml_writer", "kinds", "manifest", "translate", "rendering"}
     | {"catalogue", "cluster", ""},
     "": {"errors", "manifest", "rendering", "cluster"},
