@@ -5,8 +5,7 @@
     python scripts/reliability.py tests/faults/test_permissions.py
                                              these alone; rows of others stay as they are
 
-Rows stand between two marks, one a fault, sorted by the headings in the page. A fault that the page has no row for is
-put under the last heading; a row whose test is gone is taken out.
+Rows stand between two marks, sorted by test and fault. Without names of tests all are written anew.
 """
 
 from __future__ import annotations
@@ -17,46 +16,63 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- observed -->", "<!-- end of observed -->"
+TESTS = ("tests/faults", "tests/fuzz/test_fuzzing.py", "tests/cluster/test_against_a_model.py")
 HEAD = ("| fault | observed | test |", "|---|---|---|")
 
 
-def rows_of(text: str) -> dict[str, tuple[str, str]]:
+Rows = dict[tuple[str, str], str]
+"""What was observed, by test and fault: the order of the page."""
+
+
+def rows_of(text: str) -> Rows:
     """Reads the rows of the page.
 
     Args:
         text: The page.
 
     Returns:
-        For each fault what was observed, and the test.
+        What was observed, by test and fault.
     """
     table = text.partition(BEGIN)[2].partition(END)[0]
     cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table.splitlines() if line[:2] == "| "]
-    return {fault: (seen, test.strip("`")) for fault, seen, test in cells[1:]}
+    return {(test.strip("`"), fault): seen for fault, seen, test in cells[1:]}
 
 
-def page_with(text: str, rows: dict[str, tuple[str, str]]) -> str:
+def page_with(text: str, rows: Rows) -> str:
     """Puts rows into the page.
 
     Args:
         text: The page.
-        rows: For each fault what was observed, and the test.
+        rows: What was observed, by test and fault.
 
     Returns:
         The page.
     """
-    lines = [f"| {fault} | {seen} | `{test}` |" for fault, (seen, test) in sorted(rows.items(), key=_place)]
+    lines = [f"| {fault} | {seen} | `{test}` |" for (test, fault), seen in sorted(rows.items())]
     before, after = text.partition(BEGIN)[0], text.partition(END)[2]
     return before + "\n".join((BEGIN, *HEAD, *lines, END)) + after
 
 
-def _place(row: tuple[str, tuple[str, str]]) -> tuple[str, str]:
-    # By test file, so that what belongs together stands together.
-    return (row[1][1].partition("::")[0], row[0])
+def joined(found: Iterable[dict[str, str]]) -> Rows:
+    """Brings together what was observed.
+
+    Args:
+        found: Fault, what was seen, and the test, of each observation.
+
+    Returns:
+        What was observed, by test and fault; several of one test with the same fault stand in one row.
+    """
+    several: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for one in found:
+        several[one["test"], one["fault"]].append(one["seen"].replace("|", "/").replace("\n", " "))
+    return {place: "; ".join(sorted(set(seen))) for place, seen in several.items()}
 
 
 def main() -> int:
@@ -67,20 +83,20 @@ def main() -> int:
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tries", type=int, default=50, help="random moments of each test (default: %(default)s)")
-    parser.add_argument("tests", nargs="*", help="default: tests/faults")
+    parser.add_argument("tests", nargs="*", help=f"default: {' '.join(TESTS)}")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "PLANTON_OBSERVATIONS": folder, "PLANTON_FAULT_TRIES": str(arguments.tries)}
-        command = [sys.executable, "-m", "pytest", "-q", "-n", "2", *(arguments.tests or ["tests/faults"])]
+        command = [sys.executable, "-m", "pytest", "-q", "-n", "2", *(arguments.tests or TESTS)]
         code = subprocess.run(command, cwd=ROOT, env=environment).returncode
         if code:
             print("the page is not written: a test failed", file=sys.stderr)
             return code
-        seen = [json.loads(path.read_text(encoding="utf-8")) for path in Path(folder).iterdir()]
+        seen = joined(json.loads(path.read_text(encoding="utf-8")) for path in Path(folder).iterdir())
     text = PAGE.read_text(encoding="utf-8")
-    rows = rows_of(text) if arguments.tests else {}
-    rows |= {one["fault"]: (one["seen"], one["test"]) for one in seen}
-    PAGE.write_text(page_with(text, rows), encoding="utf-8")
+    tests = {test for test, _ in seen}
+    others = {place: words for place, words in rows_of(text).items() if arguments.tests and place[0] not in tests}
+    PAGE.write_text(page_with(text, others | seen), encoding="utf-8")
     print(f"{len(seen)} rows written to docs/{PAGE.name}")
     return 0
 
