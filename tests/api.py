@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +13,11 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.dynamic import DynamicClient
 
 T = TypeVar("T")
+
+
+def is_review(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry of the audit log only asks what is allowed, which is a "create" that writes nothing."""
+    return bool((entry.get("objectRef") or {}).get("resource") == "selfsubjectaccessreviews")
 
 
 class Api:

@@ -336,7 +336,7 @@ def test_requests_are_what_an_api_server_expects(script: Script) -> None:
         script.connection.send(request, subject="", phase="", scrub=str)
     path = "/api/v1/namespaces/space/configmaps/settings"
     assert script.asked == [
-        ("PATCH", f"{path}?fieldManager=planton&force=true&dryRun=All", "application/apply-patch+yaml"),
+        ("PATCH", f"{path}?fieldManager=planton&force=true&dryRun=All&fieldValidation=Ignore", "application/apply-patch+yaml"),
         ("PATCH", f"{path}?fieldManager=planton", "application/merge-patch+json"),
         ("DELETE", path, "application/json"),
     ]

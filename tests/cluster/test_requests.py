@@ -14,7 +14,7 @@ import pytest
 
 import planton
 from planton.cluster import Cluster, PlanOptions, connect
-from planton.cluster._connection import ApiError, ClusterIdentity, Connection
+from planton.cluster._connection import MAX_THREADS, ApiError, ClusterIdentity, Connection
 from planton.cluster._resources import key_of
 from planton.cluster._server import Server
 from planton.cluster.changes import Change
@@ -104,8 +104,9 @@ def test_a_fresh_apply_writes_each_object_once_and_asks_for_nothing_one_by_one(p
     pool = place.cluster._connection.client.client.rest_client.pool_manager.connection_from_url(
         place.cluster.identity.server
     )
-    assert pool.num_connections <= 8
-    assert pool.num_requests > 3 * MANY
+    assert pool.num_connections <= MAX_THREADS
+    # urllib3 has opened them, and all else went over those that stood.
+    assert pool.num_requests <= pool.num_connections + 3
 
     # Nothing changed: as many requests for few as for many, whether planned or applied.
     counts: dict[tuple[str, int], int] = {}

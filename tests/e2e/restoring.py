@@ -14,7 +14,7 @@ import planton
 from planton.cluster import ApplyResult, Plan, PlanOptions, connect
 from sandbox import Sandbox
 from sandbox.object_store import ObjectStore
-from tests.api import Api
+from tests.api import Api, is_review
 from tests.cli.support import planton as command
 from tests.cluster.conftest import SETTINGS
 from tests.cluster.restorable import Restorable, replace_all
@@ -56,7 +56,7 @@ class World:
         found = 0
         for line in self.sandbox.audit_log.read_text().splitlines():
             entry = json.loads(line)
-            is_dry = "dryRun" in entry["requestURI"]
+            is_dry = "dryRun" in entry["requestURI"] or is_review(entry)
             who = entry["user"]["username"]
             found += not who.startswith("system:") and entry["verb"] in _WRITING and not is_dry
         return found
