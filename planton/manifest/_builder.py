@@ -232,6 +232,7 @@ class Builder:
             elif kind == MESSAGE and type(event) is MappingStartEvent:
                 child = getattr(message, slot.name)
                 child.SetInParent()
+                self.draft.held.append(child)
                 self._depth += 1
                 self._fields(slot.node(), child, 0)
                 self._depth -= 1

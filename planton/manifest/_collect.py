@@ -45,7 +45,7 @@ class Collection:
         """
         self._progress = progress
         self.problems: list[Problem] = []
-        self._messages: list[Resource] = []
+        self._messages: list[Resource | type[Resource]] = []
         self._origins: list[Origin] = []
         self._marks: list[Marks] = []
         self._proven: list[bytes] = []
@@ -117,7 +117,8 @@ class Collection:
             fill(message)
             wrong = complaints(message)
             if not found and not wrong:
-                self._messages.append(message)
+                # Only its bytes are kept, which take far less memory than what was built field by field.
+                self._messages.append(type(message))
                 self._origins.append(Origin(file, number, draft.line))
                 self._marks.append(tuple(draft.marks))
                 self._proven.append(as_bytes(message))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from planton.manifest._marks import Mark
@@ -34,9 +34,10 @@ class Draft:
         failed: Usual paths of what could not be read, so that nothing else is said about it.
         is_whole: False when it could not be read to its end, so that nothing is said about what is missing.
         misspelt: Usual paths of fields that an unknown one probably means, so that they are not called missing.
+        held: The messages in the message. As long as somebody holds them, who asks for one gets it and no new one.
     """
 
-    __slots__ = ("failed", "findings", "is_whole", "line", "marks", "message", "misspelt")
+    __slots__ = ("failed", "findings", "held", "is_whole", "line", "marks", "message", "misspelt")
 
     def __init__(self, line: int) -> None:
         """Makes an empty draft.
@@ -51,3 +52,4 @@ class Draft:
         self.failed: set[str] = set()
         self.is_whole = True
         self.misspelt: set[str] = set()
+        self.held: list[Any] = []

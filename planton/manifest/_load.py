@@ -164,7 +164,7 @@ def prepared(messages: Iterable[Resource]) -> tuple[Manifests, list[Resource]]:
 
     Returns:
         The copies, of which those that equal what was given are made when they are asked for; and messages with the
-        same content to read now, which are the given ones where they equal them.
+        same content to read now, which can be the given ones: nobody writes into them.
 
     Raises:
         ManifestError: Something is wrong; it holds all problems at once.
@@ -206,7 +206,15 @@ def _prepared(messages: Iterable[Resource]) -> tuple[Manifests, list[Resource], 
     reading: list[Resource] = []
     problems: list[Problem] = []
     proven: list[bytes] = []
-    for index, message in enumerate(given):
+    for index in range(len(given)):
+        unmade = given.unmade(index)
+        if unmade is not None:
+            # Nobody has had it yet, so that it is as it was when it was found right.
+            proven.append(given.proven(index))
+            copies.append(unmade)
+            reading.append(unmade.FromString(proven[-1]))
+            continue
+        message = given[index]
         if type(message) not in classes:
             raise TypeError(f"message {index + 1} is of no known kind, but {type(message).__name__}")
         # What was loaded, and has not changed since, is right.

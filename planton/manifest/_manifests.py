@@ -87,6 +87,18 @@ class Manifests(Sequence["Resource"]):
         proven, message = self._proven[index], self._messages[index]
         return proven if isinstance(message, type) or (proven and proven == as_bytes(message)) else b""
 
+    def unmade(self, index: int) -> type[Resource] | None:
+        """Gives the class of a message for which nobody has asked yet, for this package.
+
+        Args:
+            index: Its place in the sequence.
+
+        Returns:
+            The class; None for a message that is there, and can have been changed.
+        """
+        message = self._messages[index]
+        return message if isinstance(message, type) else None
+
     def marks(self, index: int) -> Marks:
         """Gives the fields that were read for a message, for this package.
 

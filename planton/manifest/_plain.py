@@ -32,7 +32,11 @@ INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)", re.ASCII)
 """A whole number in the one form that every reader takes for the same number."""
 
 
-@lru_cache(maxsize=1024)
+# No longer ones are kept: a credential that somebody wrote without quotes would stay in memory.
+_SHORT = 8
+_NUMERIC = frozenset("0123456789+-.")
+
+
 def meaning(text: str) -> str:
     """Says what a text without quotes is to a YAML reader.
 
@@ -42,13 +46,22 @@ def meaning(text: str) -> str:
     Returns:
         `no value`, `true or false`, `a number`, `a date` or `a special sign`; empty for a text.
     """
+    if len(text) <= _SHORT:
+        return _short(text)
+    return _number_or_date(text) if text[0] in _NUMERIC else ""
+
+
+@lru_cache(maxsize=1024)
+def _short(text: str) -> str:
     folded = text.lower() if len(text) <= 5 else text
     if folded in _NULL:
         return "no value"
     if folded in _BOOLEAN:
         return "true or false"
+    return "a special sign" if text in ("=", "<<") else _number_or_date(text)
+
+
+def _number_or_date(text: str) -> str:
     if _NUMBER.fullmatch(text):
         return "a number"
-    if _DATE.fullmatch(text):
-        return "a date"
-    return "a special sign" if text in ("=", "<<") else ""
+    return "a date" if _DATE.fullmatch(text) else ""

@@ -11,7 +11,7 @@ from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from planton import quantity
 from planton.manifest._backup import database_problems, location_problems, operator_problems
@@ -105,19 +105,16 @@ def _database(message: PostgresKubernetes, found: list[Complaint]) -> None:
         config = spec.backup_config
         _add(found, "spec.backup_config.s3_prefix", prefix_problem(config.s3_prefix))
         _add(found, "spec.backup_config.backup_schedule", schedule_problem(config.backup_schedule))
-        if any(config.HasField(name) for name in _WITH_CHECKS):
+        # Fields of which database_problems says something. Most databases have none of them.
+        if (
+            config.HasField("storage")
+            or config.HasField("credentials")
+            or config.HasField("encryption")
+            or config.HasField("tuning")
+        ):
             found += [(f"spec.backup_config{place}", text) for place, text in database_problems(config)]
     if spec.HasField("clone") or spec.HasField("standby"):
         _beginning(spec, found)
-
-
-# Fields of backup_config of which database_problems says something. Most databases have none of them.
-_WITH_CHECKS: tuple[Literal["storage", "credentials", "encryption", "tuning"], ...] = (
-    "storage",
-    "credentials",
-    "encryption",
-    "tuning",
-)
 
 
 def _beginning(spec: PostgresKubernetesSpec, found: list[Complaint]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
@@ -30,6 +30,10 @@ _AMOUNTS = {
     "memory": re.compile(r"[0-9]+([.][0-9]+)?([KMGTPE]i|[MGTPE])", re.ASCII),
 }
 _LONGEST = 24
+_ITEMS: tuple[Literal["cpu", "memory"], ...] = ("cpu", "memory")
+_MOST = 1024
+"""Resources of which is remembered what they lack."""
+_LARGEST = 128
 
 _Fill: TypeAlias = Callable[[Any], None]
 
@@ -102,23 +106,50 @@ def _message_step(name: str, created: bool, inner: tuple[_Fill, ...]) -> _Fill:
 
 
 def _resources_step(name: str, default: ContainerResources) -> _Fill:
-    pairs = [(item, getattr(default.limits, item), getattr(default.requests, item)) for item in ("cpu", "memory")]
+    lacking = _lacking(ContainerResources(), default).SerializeToString()
+    known: dict[bytes, bytes] = {}
 
     def step(message: Message) -> None:
         resources: ContainerResources = getattr(message, name)
-        limits, requests = resources.limits, resources.requests
-        for item, limit, request in pairs:
-            limited, requested = limits.HasField(item), requests.HasField(item)  # type: ignore[arg-type]
-            if not limited:
-                given = getattr(requests, item)
-                raised = requested and _is_amount(item, given) and quantity.parse(given) > quantity.parse(limit)
-                setattr(limits, item, given if raised else limit)
-            if not requested:
-                given = getattr(limits, item)
-                lowered = limited and _is_amount(item, given) and quantity.parse(given) < quantity.parse(request)
-                setattr(requests, item, given if lowered else request)
+        # As bytes, all of it is filled in by one call; and the same few sizes stand in most manifests.
+        if not message.HasField(name):
+            resources.MergeFromString(lacking)
+            return
+        given = resources.SerializeToString()
+        found = known.get(given)
+        if found is None:
+            found = _lacking(resources, default).SerializeToString()
+            # Amounts alone are remembered: anything else can be a credential in the wrong place.
+            if len(known) < _MOST and len(given) <= _LARGEST and _has_amounts_alone(resources):
+                known[given] = found
+        resources.MergeFromString(found)
 
     return step
+
+
+def _lacking(resources: ContainerResources, default: ContainerResources) -> ContainerResources:
+    """Gives what resources do not say, and nothing of what they do."""
+    lacking = ContainerResources()
+    limits, requests = resources.limits, resources.requests
+    for item in _ITEMS:
+        limit, request = getattr(default.limits, item), getattr(default.requests, item)
+        limited, requested = limits.HasField(item), requests.HasField(item)
+        if not limited:
+            given = getattr(requests, item)
+            raised = requested and _is_amount(item, given) and quantity.parse(given) > quantity.parse(limit)
+            limit = given if raised else limit
+            setattr(lacking.limits, item, limit)
+        else:
+            limit = getattr(limits, item)
+        if not requested:
+            lowered = limited and _is_amount(item, limit) and quantity.parse(limit) < quantity.parse(request)
+            setattr(lacking.requests, item, limit if lowered else request)
+    return lacking
+
+
+def _has_amounts_alone(resources: ContainerResources) -> bool:
+    given = [(item, getattr(part, item)) for part in (resources.limits, resources.requests) for item in _ITEMS]
+    return all(not text or _is_amount(item, text) for item, text in given)
 
 
 def _is_amount(item: str, text: str) -> bool:

@@ -106,6 +106,16 @@ def test_a_wrong_amount_does_not_spread(amount: str) -> None:
     assert [problem.path[-12:] for problem in found] == ["requests.cpu", "uests.memory"]
 
 
+def test_what_resources_lack_is_remembered_and_not_shared() -> None:
+    text = spec("container:\n  resources:\n    limits: {cpu: 25m}")
+    first, second = (database(text).spec.container.resources for _ in range(2))
+    assert sizes(first) == sizes(second) == ("25m", "1Gi", "25m", "100Mi")
+    first.limits.memory = "2Gi"
+    first.requests.cpu = "1m"
+    assert sizes(second) == ("25m", "1Gi", "25m", "100Mi")
+    assert sizes(database(text).spec.container.resources) == ("25m", "1Gi", "25m", "100Mi")
+
+
 def test_filling_twice_is_filling_once() -> None:
     for text in (DATABASE, OPERATOR, spec("container: {resources: {limits: {cpu: 20m}}}")):
         once = loads(text)

@@ -77,6 +77,20 @@ def test_what_was_loaded_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch)
     assert again.line(1, "spec.backup_config.r2_config.bucket_name") == 15
 
 
+def test_a_loaded_message_is_made_when_it_is_asked_for() -> None:
+    loaded = loads(DATABASE)
+    prepared = prepare(loaded)
+    assert loaded.unmade(0) is PostgresKubernetes  # Preparing has not changed what was given.
+    message = loaded[0]
+    assert loaded.unmade(0) is None
+    assert loaded[0] is message
+    assert prepared[0] == message
+    assert prepared[0] is not message
+    message.metadata.name = "changed"
+    assert prepare(loaded)[0].metadata.name == "changed"
+    assert prepared[0].metadata.name == "orders"
+
+
 def test_a_copy_stays_when_what_was_given_changes() -> None:
     loaded = loads(f"{DATABASE}---\n{OPERATOR}")
     prepared = prepare(loaded)
