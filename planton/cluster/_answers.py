@@ -9,15 +9,50 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from planton.cluster._retry import NO_CONNECTION, Cause, Failure
+from planton.cluster._genuine import is_status
+from planton.cluster._retry import BAD_ANSWER, NO_CONNECTION, NO_PAGE, Cause, Failure
 
 # How OpenSSL and Python say that the other side ended the connection: "EOF occurred in violation of protocol",
 # "UNEXPECTED_EOF_WHILE_READING", "Connection reset by peer".
 _CUT = re.compile(r"(?<![A-Za-z])EOF(?![A-Za-z])|reset by peer")
+# Behind the number stands what the proxy says (http.client, _tunnel: "Tunnel connection failed: 407 denied"), and in
+# brackets where in the source of Python or OpenSSL it was found out.
+_TUNNEL = re.compile(r"(Tunnel connection failed: \d+).*", re.DOTALL)
+_PLACE = re.compile(r"\s*\(_[a-z]+\.c:\d+\)")
 # What says that not a byte of the request was sent; classes of urllib3 1.26 to 2.
-_NOT_SENT = frozenset({"NewConnectionError", "ConnectTimeoutError", "NameResolutionError", "ProxyError"})
+_NOT_SENT = frozenset({"NewConnectionError", "ConnectTimeoutError", "NameResolutionError"})
 # Refused before anything is looked at: https://kubernetes.io/docs/concepts/cluster-administration/flow-control/
 _TOO_MANY = 429
+_NOT_FOUND = 404
+
+
+def failure_of(error: Exception) -> Failure | None:
+    """Reads what an attempt ended with.
+
+    Args:
+        error: What was raised.
+
+    Returns:
+        The failure; None when it is none of what is known to happen.
+    """
+    # Imported here and not for each request that goes well.
+    from kubernetes.client.exceptions import ApiException
+    from kubernetes.config import ConfigException
+    from urllib3.exceptions import HTTPError
+
+    if isinstance(error, ApiException):
+        return refusal(error)
+    if isinstance(error, HTTPError):
+        return no_answer(error)
+    if isinstance(error, ConfigException):
+        # A plugin of the kubeconfig that gives tokens is asked again when one has expired.
+        return Failure(0, "Credentials", str(error).partition("\n")[0])
+    if isinstance(error, AttributeError) and isinstance(error.__context__, ApiException):
+        # 36.0.0 stumbles over its own error when that has no body, as those about TLS have none.
+        return refusal(error.__context__)
+    if isinstance(error, (ValueError, RecursionError)):
+        return bad_answer()
+    return None
 
 
 def refusal(error: Any) -> Failure:
@@ -36,8 +71,12 @@ def refusal(error: Any) -> Failure:
     except (ValueError, RecursionError):
         answer = {}
     answer = answer if isinstance(answer, dict) else {}
-    details = answer.get("details")
-    details = details if isinstance(details, dict) else {}
+    told = answer.get("details")
+    details = told if isinstance(told, dict) else {}
+    if status == _NOT_FOUND and not is_status(answer):
+        if body.strip() == "404 page not found":
+            return Failure(status, NO_PAGE, "the server does not know this kind")
+        return bad_answer("HTTP status 404 without a Status")
     listed = details.get("causes")
     causes = tuple(
         Cause(str(one.get("reason", "")), str(one.get("message", "")), str(one.get("field", "")))
@@ -46,6 +85,8 @@ def refusal(error: Any) -> Failure:
     )
     # Without a Status from the server its own words are a proxy's page, or the client's on TLS: only the latter helps.
     fallback = str(error.reason or "no reason given").splitlines()[-1] if status == 0 else f"HTTP status {status}"
+    if status == 0:
+        fallback = _own_words(fallback)
     if status == 0 and _CUT.search(fallback):
         # A server that goes down in a handshake: as with any connection that ends, another attempt may help.
         return Failure(0, NO_CONNECTION, f"no answer: {fallback}")
@@ -56,7 +97,22 @@ def refusal(error: Any) -> Failure:
         causes,
         retry_after(error.headers, details),
         may_have_arrived=status not in (0, _TOO_MANY),
+        not_found=(str(details.get("name") or ""), str(details.get("kind") or ""))
+        if status == _NOT_FOUND and answer.get("reason") == "NotFound" and isinstance(told, dict)
+        else None,
     )
+
+
+def bad_answer(what: str = "") -> Failure:
+    """Makes the failure of an attempt that something else than an API server has answered.
+
+    Args:
+        what: What it was, in words of ours.
+
+    Returns:
+        The failure.
+    """
+    return Failure(0, BAD_ANSWER, f"the answer is not what an API server says{f': {what}' if what else ''}")
 
 
 def no_answer(error: BaseException) -> Failure:
@@ -68,7 +124,9 @@ def no_answer(error: BaseException) -> Failure:
     Returns:
         The failure.
     """
-    return Failure(0, NO_CONNECTION, f"no answer: {why(error)}", may_have_arrived=type(error).__name__ not in _NOT_SENT)
+    # Behind a proxy 1.26 makes a ProxyError of whatever happens to a socket, also when the request was sent long ago.
+    first = getattr(error, "original_error", None) if type(error).__name__ == "ProxyError" else error
+    return Failure(0, NO_CONNECTION, f"no answer: {why(error)}", may_have_arrived=type(first).__name__ not in _NOT_SENT)
 
 
 def retry_after(headers: Any, details: Mapping[str, Any]) -> float | None:
@@ -88,7 +146,7 @@ def retry_after(headers: Any, details: Mapping[str, Any]) -> float | None:
         return None
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         pass
     try:
         # From the server's own clock where it says it: that of this machine may be wrong by hours.
@@ -114,8 +172,13 @@ def why(error: BaseException) -> str:
     while current is not None and id(current) not in seen:
         seen.add(id(current))
         if isinstance(current, OSError) and (current.strerror or current.args):
-            return str(current.strerror or current.args[-1])
+            return _own_words(str(current.strerror or current.args[-1]))
         words = type(current).__name__
         reason = getattr(current, "reason", None)
         current = (reason if isinstance(reason, BaseException) else None) or current.__cause__ or current.__context__
     return words
+
+
+def _own_words(text: str) -> str:
+    """Leaves of the system's words what is no proxy's, and what helps."""
+    return _PLACE.sub("", _TUNNEL.sub(r"\1", text))

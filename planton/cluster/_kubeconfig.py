@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import errno
 import logging
 import os
@@ -12,7 +13,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 from planton.cluster import _client_files
 from planton.cluster._connection import MAX_THREADS, ClusterIdentity, Connection
+from planton.cluster._impersonation import headers_of
 from planton.cluster._pooled_client import PooledClient
+from planton.cluster._proxy import set_proxy
 from planton.errors import ClusterError
 
 
@@ -87,22 +90,24 @@ def open_connection(kubeconfig: str | os.PathLike[str] | None, context: str | No
     settings.retries = False
     problem = ""
     remedy = "Give the file with --kubeconfig and the context with --context; in Python: connect(kubeconfig, context)."
+    acting_as: tuple[tuple[str, str], ...] = ()
     complaints = _Complaints()
     logging.getLogger().addHandler(complaints)
     try:
         if not any(os.path.exists(os.path.expanduser(path)) for path in shown.split(os.pathsep)):
             raise FileNotFoundError(errno.ENOENT, "no such file")
-        contexts, current = config.list_kube_config_contexts(config_file=shown)
-        name = context or current["name"]
-        names = [one["name"] for one in contexts]
+        # Read once, and not by load_kube_config: what it passes over is looked for in the same text.
+        merged = config.kube_config.KubeConfigMerger(shown).config
+        if merged is None:
+            raise config.ConfigException("no configuration in it")
+        name = context or merged["current-context"]
+        names = [one["name"] for one in merged["contexts"]]
         if name in names:
-            config.load_kube_config(
-                shown,
-                context=name,
-                client_configuration=settings,
-                persist_config=False,
-                temp_file_path=_client_files.folder(),
+            loader = config.kube_config.KubeConfigLoader(
+                merged, active_context=name, config_base_path=None, temp_file_path=_client_files.folder()
             )
+            loader.load_and_set(settings)
+            acting_as, problem = _complete(settings, merged, name)
         else:
             problem = f'it has no context "{name}", only {", ".join(names) or "none"}'
     except config.ConfigException as error:
@@ -110,7 +115,7 @@ def open_connection(kubeconfig: str | os.PathLike[str] | None, context: str | No
     except OSError as error:
         problem = error.strerror or type(error).__name__
     except Exception as error:  # A broken file raises anything, and the parser's words quote it.
-        problem = f"it cannot be read ({type(error).__name__})"
+        problem = _not_a_kubeconfig(error)
     finally:
         logging.getLogger().removeHandler(complaints)
     if complaints.texts and not problem and not settings.api_key and not settings.key_file:
@@ -119,7 +124,35 @@ def open_connection(kubeconfig: str | os.PathLike[str] | None, context: str | No
     if problem:
         raise ClusterError(problem, subject=f"kubeconfig {shown}", phase="connect", remedy=remedy)
     paths = os.pathsep.join(os.path.abspath(os.path.expanduser(path)) for path in shown.split(os.pathsep))
-    return _connection(library, settings, name, shown, lambda: open_connection(paths, name))
+    return _connection(library, settings, name, shown, lambda: open_connection(paths, name), acting_as)
+
+
+def _complete(settings: Any, merged: Any, name: str) -> tuple[tuple[tuple[str, str], ...], str]:
+    """Reads what the client passes over: gives the headers that say as whom its user acts, or what is wrong."""
+    context = merged["contexts"].get_with_name(name)["context"]
+    cluster = merged["clusters"].get_with_name(context["cluster"])["cluster"]
+    user = None
+    if context.safe_get("user") and merged.safe_get("users"):
+        user = merged["users"].get_with_name(context["user"], safe=True)
+    try:
+        set_proxy(settings, str(cluster.safe_get("proxy-url") or ""), os.environ)
+        return headers_of(user["user"].value if user is not None else {}), ""
+    except ValueError as error:
+        return (), str(error)
+
+
+def _not_a_kubeconfig(error: Exception) -> str:
+    """Words what is wrong with a file by the class of an error, whose text quotes the file."""
+    from yaml import YAMLError
+
+    if isinstance(error, YAMLError):
+        mark = getattr(error, "problem_mark", None)
+        return f"is not a kubeconfig: no valid YAML{f' at line {mark.line + 1}' if mark is not None else ''}"
+    if isinstance(error, UnicodeDecodeError):
+        return "is not a kubeconfig: no text in UTF-8"
+    if isinstance(error, binascii.Error):
+        return "is not a kubeconfig: a certificate, a key or its like in it is no base64"
+    return "is not a kubeconfig: clusters, users, contexts and current-context are not where they belong"
 
 
 def open_in_cluster() -> Connection:
@@ -144,10 +177,13 @@ def open_in_cluster() -> Connection:
     problem = ""
     try:
         library.config.load_incluster_config(client_configuration=settings)
+        set_proxy(settings, "", os.environ)
     except library.config.ConfigException as error:
         problem = str(error)
     except OSError as error:
         problem = error.strerror or type(error).__name__
+    except ValueError as error:
+        problem = str(error)
     if problem:
         raise ClusterError(
             problem,
@@ -160,7 +196,12 @@ def open_in_cluster() -> Connection:
 
 
 def _connection(
-    library: Any, settings: Any, context: str, shown: str, read_again: Callable[[], Connection]
+    library: Any,
+    settings: Any,
+    context: str,
+    shown: str,
+    read_again: Callable[[], Connection],
+    acting_as: tuple[tuple[str, str], ...] = (),
 ) -> Connection:
     _refresh_one_at_a_time(settings)
     api = library.client.ApiClient(configuration=settings)
@@ -173,13 +214,13 @@ def _connection(
             raise ClusterError(f"{shown} names another server now, {connection.identity.server}", phase="connect")
         return connection.client
 
-    return Connection(PooledClient(api), identity, make=make)
+    return Connection(PooledClient(api, acting_as=acting_as), identity, make=make)
 
 
 def _refresh_one_at_a_time(settings: Any) -> None:
     """Lets one thread ask a plugin for another token, while the others wait for it.
 
-    The client does it in each thread that finds the token expired: eight windows of a login at once.
+    The client does it in each thread that finds the token expired: sixteen windows of a login at once.
     """
     refresh = settings.refresh_api_key_hook
     if refresh is None:

@@ -7,6 +7,7 @@ urllib3's bounds it, so its connection is shut down from outside.
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 import time
@@ -45,6 +46,12 @@ class _Watch:
         self._readings: set[_Reading] = set()
         self._is_running = False
 
+    def forget(self) -> None:
+        """Begins anew in a forked process, which has none of the threads: neither this one, nor those that read."""
+        self._changed = threading.Condition()
+        self._readings = set()
+        self._is_running = False
+
     def add(self, reading: _Reading) -> None:
         with self._changed:
             self._readings.add(reading)
@@ -71,6 +78,7 @@ class _Watch:
 
 
 _WATCH = _Watch()
+os.register_at_fork(after_in_child=_WATCH.forget)
 
 
 @contextlib.contextmanager
