@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 def is_review(entry: Mapping[str, Any]) -> bool:
     """Whether an entry of the audit log only asks what is allowed, which is a "create" that writes nothing."""
-    return bool((entry.get("objectRef") or {}).get("resource") == "selfsubjectaccessreviews")
+    return (entry.get("objectRef") or {}).get("resource") in ("selfsubjectaccessreviews", "selfsubjectreviews")
 
 
 class Api:

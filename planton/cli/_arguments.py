@@ -6,6 +6,7 @@ Nothing heavy is imported here, since `planton --help` needs it all.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 
 from planton.cli._exit import UsageError
@@ -105,6 +106,8 @@ def _unknown(rest: Sequence[str], parser: Parser) -> UsageError:
         hint = f"Did you mean {near}? " if near else ""
         return UsageError(f"{parser.prog} has no option {name}", f"{hint}See `{parser.prog} --help`.")
     hint = f"Manifests are given as `-f {first}`. " if "--file" in known else ""
+    if hint and re.fullmatch(r"[\w-]+", first) and not os.path.exists(first):
+        hint = f"There is no file {first}: it takes manifests, with -f FILE, and no names of databases. "
     return UsageError(f'"{first}" is one argument too many', f"{hint}See `{parser.prog} --help`.")
 
 

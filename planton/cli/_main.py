@@ -12,6 +12,7 @@ import threading
 
 from planton.cli._exit import CHANGES, DONE, HUNG_UP, INTERRUPTED, TERMINATED, Stopped, report
 from planton.cli._output import Console, OutputError
+from planton.stopping import STOPPING
 
 TYPE_CHECKING = False  # Checkers go by the name; importing typing would be a tenth of the start-up.
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 _OVERVIEW = ("--help", "-h", "help")
+_SILENCE = 32
+"""Seconds after which a server that says nothing is not waited for any more; as in planton/cluster/_retry.py."""
 _COLLECT_AFTER = 50_000
 """New objects after which the garbage collector looks at them. They are small, and few of them are in cycles."""
 
@@ -70,11 +73,31 @@ def _run(argv: Sequence[str], console: Console) -> int:
 
 def _end_at_once(code: int, word: str) -> NoReturn:
     """Ends the process without waiting for anything, but for the removal of files that hold keys."""
-    with contextlib.suppress(OSError):
-        os.write(2, f"\n{word} twice: ended at once, without waiting for requests that were under way.\n".encode())
+    done = ""
+    # Whatever that meets with, in the middle of something else: the end comes first.
+    with contextlib.suppress(Exception):
+        done = f"{STOPPING.done()}\n" if STOPPING.done is not None else ""
+        for subject in sorted(STOPPING.permitted):
+            done += f"The permission to delete {subject} may still stand; the next apply takes it away.\n"
+    _say(f"\n{word} twice: ended at once, without waiting for requests that were under way.\n{done}")
     with contextlib.suppress(Exception):
         atexit._run_exitfuncs()
     os._exit(code)
+
+
+def _say(text: str) -> None:
+    """Writes on stderr past its buffer, which the signal may have found in the middle of a write."""
+    with contextlib.suppress(OSError):
+        os.write(2, text.encode(errors="backslashreplace"))
+
+
+def _say_what_is_waited_for(word: str, again: str) -> None:
+    if number := STOPPING.under_way:
+        # From the beginning of the line, where the progress may stand.
+        line = "\r\x1b[K" if os.isatty(2) else ""
+        _say(
+            f"{line}{word}: no new requests; waiting for {number} under way, up to {_SILENCE} s; {again} ends at once\n"
+        )
 
 
 @contextlib.contextmanager
@@ -107,7 +130,8 @@ def _signals() -> Iterator[None]:
         code, word = words[signal.Signals(number)]
         if came:
             _end_at_once(code, word)
-        came = True
+        came = STOPPING.asked = True
+        _say_what_is_waited_for(word, "Ctrl-C again" if number == signal.SIGINT else "the signal again")
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise Stopped(code, word)
@@ -126,3 +150,4 @@ def _signals() -> Iterator[None]:
     finally:
         for number in taken:
             signal.signal(number, before[number])
+        STOPPING.clear()

@@ -12,13 +12,15 @@ from planton.cli._output import Console, printable
 from planton.cli._problems import as_data, counted, show_warnings
 from planton.cli._progress import Progress
 from planton.cluster import ApplyResult, Plan, PlanOptions
-from planton.errors import ClusterError, PlantonError
+from planton.errors import ClusterError, ManifestError, PlantonError, RefusedError
+from planton.stopping import STOPPING
 
 if TYPE_CHECKING:
     from planton.cluster import Change, Cluster, ClusterIdentity
     from planton.types import Resource
 
 R = TypeVar("R", bound=Plan | ApplyResult)
+_AGAIN = "the same command goes on from there"
 _NAMED = 3
 """How many of the objects that were not done are named; the next plan names them all."""
 
@@ -59,14 +61,20 @@ def planned(work: Callable[[Progress], R], identity: ClusterIdentity, console: C
         PlantonError: It is refused, or could not be made.
         Stopped: A signal came.
     """
+    STOPPING.done = lambda: "Nothing was written."
     try:
         with Progress(console) as progress:
             return work(progress)
-    except PlantonError:
+    except PlantonError as error:
         console.plain(f"Cluster: {identity}")
+        # A refusal says it itself.
+        if not isinstance(error, RefusedError | ManifestError):
+            console.plain("Nothing was written.")
         raise
     except (KeyboardInterrupt, Stopped) as stop:
         raise _stopped(stop, "while planning; nothing was written") from None
+    finally:
+        STOPPING.done = None
 
 
 def shown_plan(
@@ -123,6 +131,7 @@ def carried_out(
         Stopped: A signal came.
     """
     progress = Progress(console)
+    STOPPING.done = lambda: _so_far(progress, plan, again or _AGAIN)
     try:
         with progress:
             return work(progress)
@@ -142,12 +151,22 @@ def carried_out(
         _show_partial(plan, done, arguments, console)
         changed = counted(sum(change.action not in ("unchanged", "skipped", "refused") for change in done), "change")
         phase = progress.phase or "read"
-        again = again or "the same command goes on from there"
+        again = again or _AGAIN
         raise _stopped(
             stop, f"in phase {phase}, after at least {changed}{_not_done(left)}. What was done stays; {again}"
         ) from None
+    finally:
+        STOPPING.done = None
     remedy = "What was done stays. Mend this, then run the same command again."
     raise ClusterError(text, phase=progress.phase, remedy=remedy, changes=done)
+
+
+def _so_far(progress: Progress, plan: Plan, again: str) -> str:
+    """Words what was done, from memory alone, for the end without any wait."""
+    written, wanted = progress.so_far(plan)
+    phase = progress.phase or "read"
+    more = f", up to {STOPPING.under_way} more may have been" if STOPPING.under_way else ""
+    return f"At least {written} of {wanted} written (phase {phase}){more}. What was done stays; {again}."
 
 
 def _not_done(left: Sequence[Change]) -> str:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from planton.cli._output import Console
+from planton.stopping import STOPPING
 
 if TYPE_CHECKING:
     from planton.cluster import Change, Plan, ProgressEvent
@@ -18,6 +19,8 @@ _READING = frozenset({"load", "read", "plan", "check", "backup", "wait", "status
 """Phases after whose events nothing of a plan is done yet."""
 _CHANGING = frozenset({"created", "configured", "deleted"})
 """What an apply or a delete does something for."""
+_RETRY = "retry"
+"""Phase of the events that say that the server is waited for, whatever is being done."""
 _TICK = 1.0
 """Seconds after which the time on the line is written anew, so that a long wait does not look dead."""
 _OFTEN = 0.05
@@ -55,6 +58,7 @@ class Progress:
         self._logged_state: tuple[str, int] = ("", 0)
         self._pace: deque[tuple[float, int]] = deque()
         self._written: set[str] = set()
+        self._notice = ""
 
     def __enter__(self) -> Progress:
         """Starts to count the time."""
@@ -79,6 +83,12 @@ class Progress:
             event: Where the work has got to.
         """
         with self._lock:
+            if event.phase == _RETRY:
+                # It says nothing of how far the work has got.
+                self._notice = event.subject
+                self._show(time.monotonic())
+                return
+            self._notice = ""
             if event.phase not in _READING:
                 self._written.add(event.subject)
             self._take(event.phase, event.done, event.total, event.subject)
@@ -127,6 +137,18 @@ class Progress:
         with self._lock:
             return tuple(change for change in plan.changes if change.subject in self._written)
 
+    def so_far(self, plan: Plan) -> tuple[int, int]:
+        """Counts without any lock, for a handler of signals, which may have come while this thread holds it.
+
+        Args:
+            plan: The plan that is being carried out.
+
+        Returns:
+            How many of its changes were made, and how many there are.
+        """
+        wanted = {change.subject for change in plan.changes if change.action in _CHANGING}
+        return sum(subject in self._written for subject in wanted), len(wanted)
+
     def left_of(self, plan: Plan) -> tuple[Change, ...]:
         """Tells which changes of a plan were not made, as far as it was reported: the last few can have been.
 
@@ -142,17 +164,20 @@ class Progress:
             )
 
     def _show(self, now: float) -> None:
-        if now - self._begun < self._after:
+        # Of what was told to stop nothing but its end is told.
+        if now - self._begun < self._after or STOPPING.asked:
             return
         self._shown = now
         # The time in front, where a long line does not push it off the screen.
         self._console.transient(self._line(now))
 
     def _line(self, now: float) -> str:
-        if not self._phase:
+        if not self._phase and not self._notice:
             return ""
         number = f" {self._done}/{self._total}" if self._total else f" {self._done}" if self._done else ""
-        words = " ".join(part for part in (f"{self._phase}{number}", self._speed(now), self._subject) if part)
+        words = " ".join(
+            part for part in (f"{self._phase}{number}", self._speed(now), self._notice or self._subject) if part
+        )
         return f"[{int(now - self._since):3d} s] {words}"
 
     def _speed(self, now: float) -> str:
@@ -178,7 +203,8 @@ class Progress:
     def _log(self, now: float) -> None:
         state = (self._phase, self._done)
         pause = _LOGGED_WAITING if state == self._logged_state else _LOGGED
-        if self._phase and now - self._logged >= pause:
+        is_said = bool(self._phase or self._notice) and not STOPPING.asked
+        if is_said and now - self._logged >= pause:
             self._logged, self._logged_state = now, state
             self._console.plain(self._line(now))
 

@@ -41,10 +41,10 @@ def show(statuses: Sequence[ResourceStatus], identity: ClusterIdentity, console:
         (
             one.subject,
             one.namespace,
-            "yes" if one.ready else "no" if one.exists else "absent",
+            "no permission" if one.denied else "yes" if one.ready else "no" if one.exists else "absent",
             one.reported,
             one.version,
-            f"{one.ready_replicas}/{one.replicas}" if one.exists else "",
+            f"{one.ready_replicas}/{one.replicas}" if one.exists and not one.denied else "",
             *_ages(one.archive),
         )
         for one in statuses
@@ -60,6 +60,8 @@ def show(statuses: Sequence[ResourceStatus], identity: ClusterIdentity, console:
     console.out("")
     ready = sum(one.ready for one in statuses)
     console.out(f"{ready} of {counted(len(statuses), 'resource')} ready.")
+    if closed := sum(bool(one.denied) for one in statuses):
+        console.out(console.paint(f"No permission to look at {counted(closed, 'resource')}.", "red"))
     if alarming := sum(one.archive is not None and one.archive.is_alarming for one in statuses):
         console.out(console.paint(f"Backups of {counted(alarming, 'database')} are too old, or cannot be seen.", "red"))
 
@@ -83,6 +85,8 @@ def _details(status: ResourceStatus) -> Iterator[tuple[str, str]]:
         yield from _archive(status.archive)
     if status.restoration is not None and status.restoration.is_proven:
         yield "restoration", status.restoration.line
+    if not status.exists and status.denied:
+        return
     if not status.exists:
         yield "what to do", "planton apply"
         return
@@ -148,6 +152,10 @@ def as_data(status: ResourceStatus) -> dict[str, Any]:
         "readyReplicas": status.ready_replicas,
         "differing": list(status.differing),
         "problems": list(status.problems),
+        "noPermission": [
+            {"verb": one.verb, "group": one.group, "resource": one.resource, "namespace": one.namespace}
+            for one in status.denied
+        ],
         "pods": [
             {
                 "name": pod.name,

@@ -24,7 +24,7 @@ With -o json or yaml each resource is its manifest with `status` filled: `output
 `observed` with what was found in the cluster. Credentials are masked.
 
 Exit codes: 0 the cluster was asked, whatever it said; 3 likewise, and backups are too old or cannot be seen;
-1 it could not be asked, or bad manifests.
+1 it could not be asked, or bad manifests, or some resources may not be looked at: the others are shown.
 
 Examples:
   planton status -f manifests/ --context production
@@ -75,4 +75,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         console.yaml(*(as_data(one) for one in statuses))
     else:
         show(statuses, cluster.identity, console)
+    if any(one.denied for one in statuses):
+        # Last, since what can be seen is worth seeing.
+        console.flush()
+        raise cluster.no_permission(statuses, operator_namespace=arguments.operator_namespace)
     return STALE if any(one.archive is not None and one.archive.is_alarming for one in statuses) else DONE

@@ -13,6 +13,7 @@ from planton.cluster.access import find_access, open_archive
 from planton.cluster.backup_now import BackupMade, PlannedBackup, make_backup, plan_backup
 from planton.cluster.changes import ProgressEvent
 from planton.cluster.mask import scrubber_for
+from planton.cluster.permissions_advice import advised
 from planton.cluster.permissions_needed import check_backup
 from planton.manifest import prepare
 from planton.types import Resource
@@ -51,7 +52,8 @@ class ArchiveMethods:
             ClusterError: The server refused something, or could not be reached.
         """
         server = Server(self._connection, "read")
-        return open_archive(find_access(server, prepare(manifests), name, namespace, operator_namespace))
+        with advised(self._connection, ["read"], operator_namespace or ""):
+            return open_archive(find_access(server, prepare(manifests), name, namespace, operator_namespace))
 
     def plan_backup(self, archive: Archive) -> PlannedBackup:
         """Looks whether a base backup of a database can be made now, and by which pod. Writes nothing.
@@ -67,8 +69,9 @@ class ArchiveMethods:
             ClusterError: The server refused something, or could not be reached.
         """
         server = Server(self._connection, "backup")
-        planned = plan_backup(server, archive.access.namespace, archive.access.scope)
-        check_backup(server, archive.access.namespace)
+        with advised(self._connection, ["backup"]):
+            planned = plan_backup(server, archive.access.namespace, archive.access.scope)
+            check_backup(server, archive.access.namespace)
         return planned
 
     def create_backup(
@@ -97,13 +100,15 @@ class ArchiveMethods:
             StoreError: The archive cannot be read.
         """
         scrubber = scrubber_for([{"kind": "Secret", "data": archive.access.contents.data()}])
-        return make_backup(
-            Server(self._connection, "backup", scrubber),
-            planned or self.plan_backup(archive),
-            newest=archive.newest,
-            timeout=timeout,
-            progress=locked(progress),
-        )
+        planned = planned or self.plan_backup(archive)
+        with advised(self._connection, ["backup"]):
+            return make_backup(
+                Server(self._connection, "backup", scrubber),
+                planned,
+                newest=archive.newest,
+                timeout=timeout,
+                progress=locked(progress),
+            )
 
 
 def locked(progress: Progress | None) -> Progress:

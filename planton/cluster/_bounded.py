@@ -33,7 +33,7 @@ def bounded(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[An
         if given.get("progress") is not None:
             given["progress"] = report
         with self._connection.patience.bounded(
-            float(given.get("timeout", usual)), lambda text: report(ProgressEvent("wait", 0, 0, text))
+            float(given.get("timeout", usual)), lambda text: report(ProgressEvent("retry", 0, 0, text))
         ):
             return method(self, *arguments, **given)
 

@@ -11,16 +11,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from planton.cluster._answers import no_answer, refusal, why
+from planton.cluster._answers import bad_answer, failure_of, no_answer, why
 from planton.cluster._credentials import Client
+from planton.cluster._genuine import Check, Groups, is_about, is_kind
+from planton.cluster._own_credentials import safe_failure, without_own
 from planton.cluster._reading import whole
 from planton.cluster._remedies import is_about_credentials, is_of_something_else, remedy_of, text_of
 from planton.cluster._retry import NO_CONNECTION as NO_CONNECTION
-from planton.cluster._retry import Attempts, Cause, Failure, Patience
+from planton.cluster._retry import NO_PAGE, Attempts, Cause, Failure, Patience
 from planton.errors import ClusterError
+from planton.stopping import STOPPING
 
-MAX_THREADS = 8
-"""Requests at a time: an API server is saturated by four to eight writers."""
+MAX_THREADS = 16
+"""Requests at a time: what one API server takes of an apply grows up to here, and no more beyond."""
 
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
@@ -95,7 +98,14 @@ def apply_patch(path: str, body: Mapping[str, Any], *, manager: str, force: bool
     Returns:
         The request.
     """
-    query = {"fieldManager": manager, "force": str(force).lower(), "dryRun": "All" if dry_run else None}
+    query = {
+        "fieldManager": manager,
+        "force": str(force).lower(),
+        "dryRun": "All" if dry_run else None,
+        # Else the server reads each object once more, for warnings in headers that nobody is shown. Fields that a type
+        # does not have are refused by an apply all the same, and pruned from a custom resource either way.
+        "fieldValidation": "Ignore",
+    }
     return Request("PATCH", path, _query(query), body, _APPLY)
 
 
@@ -148,6 +158,7 @@ class ApiError(ClusterError):
         is_echo: Whether it was not tried any more, because another request has failed for long enough.
         retry_after: Seconds that the server asks to wait; None when it says nothing of it.
         may_have_arrived: Whether an attempt before this answer may have done what was asked.
+        is_absent: Whether an API server has said that what was asked for, or its kind, is not there.
     """
 
     def __init__(
@@ -159,6 +170,7 @@ class ApiError(ClusterError):
         is_echo: bool = False,
         retry_after: float | None = None,
         may_have_arrived: bool = False,
+        is_absent: bool = False,
         **facts: Any,
     ) -> None:
         """Makes the error.
@@ -170,6 +182,7 @@ class ApiError(ClusterError):
             is_echo: Whether it was not tried any more.
             retry_after: Seconds that the server asks to wait.
             may_have_arrived: Whether an attempt before may have done what was asked.
+            is_absent: Whether it is known that what was asked for is not there.
             **facts: As of ClusterError.
         """
         self.causes = tuple(causes)
@@ -177,6 +190,7 @@ class ApiError(ClusterError):
         self.is_echo = is_echo
         self.retry_after = retry_after
         self.may_have_arrived = may_have_arrived
+        self.is_absent = is_absent
         super().__init__(text, **facts)
 
 
@@ -200,6 +214,7 @@ class Connection:
             sleep: Waits a number of seconds between attempts; None for a wait that ends when it is of no use any more.
         """
         self._clients = Client(client, make)
+        self._groups = Groups()
         self.patience = Patience(sleep=sleep)
         self.identity = identity
 
@@ -217,6 +232,17 @@ class Connection:
         """Configuration of the official client, for what is no plain request. It holds a token."""
         return self._clients.now.client.configuration
 
+    def without_own(self, text: str) -> str:
+        """Takes the client's own credentials out of a text of the server that came with no failure.
+
+        Args:
+            text: The text.
+
+        Returns:
+            The text without them.
+        """
+        return without_own(text, self._clients.now)
+
     def renew_credentials(self) -> bool:
         """Reads the credentials again, for what is no plain request and was refused with 401.
 
@@ -225,7 +251,15 @@ class Connection:
         """
         return self._clients.renew(self._clients.now)
 
-    def send(self, request: Request, *, subject: str, phase: str, scrub: Callable[[str], str]) -> tuple[int, Any]:
+    def send(
+        self,
+        request: Request,
+        *,
+        subject: str,
+        phase: str,
+        scrub: Callable[[str], str],
+        check: Check | None = None,
+    ) -> tuple[int, Any]:
         """Sends a request, again where that is safe and may help.
 
         Args:
@@ -233,6 +267,7 @@ class Connection:
             subject: `Kind/namespace/name`, for the error.
             phase: What is being done, for the error.
             scrub: Takes credentials out of the server's text.
+            check: Tells whether an answer is one that an API server gives to this; None for any JSON object.
 
         Returns:
             Status and the answer's JSON.
@@ -245,7 +280,9 @@ class Connection:
         renewed = 0
         while failure is None:
             client = self._clients.now
-            answer = self._attempt(client, request, attempts)
+            answer = self._attempt(client, request, attempts, check)
+            if isinstance(answer, Failure) and answer.reason == NO_PAGE:
+                answer = self._confirmed(answer, request, phase, scrub)
             if not isinstance(answer, Failure):
                 attempts.answered()
                 self._clients.accept(client)
@@ -257,44 +294,58 @@ class Connection:
                 renewed += 1
                 if renewed == 1 and self._clients.renew(client):
                     continue
-                if renewed == 2 and attempts.again_soon() and self._clients.renew(client, again=True):
+                # Also for who comes with credentials that another request has just read, and that were the old ones.
+                is_second = renewed == 2 or (renewed == 1 and self._clients.is_unproven(client))
+                if is_second and attempts.again_soon() and self._clients.renew(client, again=True):
+                    renewed = 2
                     continue
                 if self._clients.was_accepted:
                     attempts.end_for_all(answer)
-            else:
+            elif not is_of_something_else(answer):
                 attempts.answered()
                 self._clients.accept(client)
             failure = answer
         # Raised out here: inside of an except block the client's error, with headers and body, would hang on it.
-        raise self._error(failure, subject, phase, scrub, attempts, is_write=request.method != "GET")
+        raise self._error(failure, request, subject, phase, scrub, attempts)
+
+    def _confirmed(self, failure: Failure, request: Request, phase: str, scrub: Callable[[str], str]) -> Failure:
+        """Asks for the kinds that the server has, where it has said that it does not know one."""
+
+        def ask(path: str, kind: str) -> Any:
+            return self.send(get(path), subject=path, phase=phase, scrub=scrub, check=is_kind(kind))[1]
+
+        if self._groups.is_absent(request.path, ask):
+            # Its group, as far as a Status would say it.
+            return replace(failure, reason="NotFound", not_found=("", request.path.split("/")[2]))
+        return bad_answer("404 page not found, of a kind that the server has")
 
     def _error(
         self,
         failure: Failure,
+        request: Request,
         subject: str,
         phase: str,
         scrub: Callable[[str], str],
         attempts: Attempts | None = None,
-        *,
-        is_write: bool = False,
     ) -> ApiError:
         return ApiError(
             text_of(replace(failure, text=scrub(failure.text)), attempts),
-            causes=[Cause(one.reason, scrub(one.message), scrub(one.field)) for one in failure.causes],
+            causes=[Cause(scrub(one.reason), scrub(one.message), scrub(one.field)) for one in failure.causes],
             is_passing=failure.is_passing,
             is_echo=attempts is not None and attempts.is_echo,
             retry_after=failure.retry_after,
             may_have_arrived=attempts is not None and attempts.may_have_arrived,
+            is_absent=failure.not_found is not None and is_about(failure.not_found, request.method, request.path),
             subject=subject,
             phase=phase,
             status=failure.status,
-            reason=failure.reason,
+            reason=scrub(failure.reason),
             remedy=remedy_of(
                 failure,
                 self.identity.server,
                 self.identity.context,
                 attempts,
-                is_write=is_write,
+                is_write=request.method != "GET",
                 was_accepted=self._clients.was_accepted,
                 problem=self._clients.problem,
             ),
@@ -322,12 +373,13 @@ class Connection:
 
         client = self._clients.now
         timeout = (self.patience.begin().next()[0], silence)
-        response = self._respond(client, request, timeout, lambda response: response)
+        response = self._respond(client, request, timeout, lambda response: response, in_pieces=True)
         if isinstance(response, Failure) and is_about_credentials(response) and self._clients.renew(client):
             client = self._clients.now
-            response = self._respond(client, request, timeout, lambda response: response)
+            response = self._respond(client, request, timeout, lambda response: response, in_pieces=True)
         if isinstance(response, Failure):
-            failure = response
+            is_unsure = response.reason == NO_PAGE
+            failure = self._confirmed(response, request, phase, scrub) if is_unsure else response
         else:
             self._clients.accept(client)
             try:
@@ -337,26 +389,35 @@ class Connection:
                 failure = replace(no_answer(error), text=f"no answer any more: {why(error)}")
             finally:
                 response.close()
-        raise self._error(failure, subject, phase, scrub)
+        raise self._error(failure, request, subject, phase, scrub)
 
-    def _attempt(self, client: Any, request: Request, attempts: Attempts) -> tuple[int, Any] | Failure:
+    def _attempt(
+        self, client: Any, request: Request, attempts: Attempts, check: Check | None
+    ) -> tuple[int, Any] | Failure:
         def read(response: Any) -> tuple[int, Any]:
-            with whole(response, attempts.whole):
+            if getattr(response, "is_there", False):
                 data = response.data
+            else:
+                with whole(response, attempts.whole):
+                    data = response.data
             answer = json.loads(data)
-            if not isinstance(answer, dict):
+            if not isinstance(answer, dict) or (check is not None and not check(answer)):
                 raise ValueError
             return int(response.status), answer
 
         answer: tuple[int, Any] | Failure = self._respond(client, request, attempts.next(), read)
         return answer
 
-    def _respond(self, client: Any, request: Request, timeout: tuple[float, float], read: Callable[[Any], Any]) -> Any:
+    def _respond(
+        self,
+        client: Any,
+        request: Request,
+        timeout: tuple[float, float],
+        read: Callable[[Any], Any],
+        **options: bool,
+    ) -> Any:
         """Gives what is read from the client's response, or a failure."""
-        from kubernetes.client.exceptions import ApiException
-        from kubernetes.config import ConfigException
-        from urllib3.exceptions import HTTPError
-
+        STOPPING.begins()
         try:
             response = client.request(
                 request.method.lower(),
@@ -367,19 +428,13 @@ class Connection:
                 content_type=request.content_type or None,
                 serialize=False,
                 _request_timeout=timeout,
+                **options,
             )
             return read(response)
-        except ApiException as error:
-            return refusal(error)
-        except HTTPError as error:
-            return no_answer(error)
-        except ConfigException as error:
-            # A plugin of the kubeconfig that gives tokens is asked again when one has expired.
-            return Failure(0, "Credentials", str(error).partition("\n")[0])
-        except AttributeError as error:
-            # 36.0.0 stumbles over its own error when that has no body, as those about TLS have none.
-            if not isinstance(error.__context__, ApiException):
+        except Exception as error:
+            if (failure := failure_of(error)) is None:
                 raise
-            return refusal(error.__context__)
-        except (ValueError, RecursionError):
-            return Failure(0, "BadAnswer", "the answer is not what an API server says")
+            # Whatever is made of it, an error or a notice: a server may echo the headers that it was sent.
+            return safe_failure(failure, client)
+        finally:
+            STOPPING.ends()

@@ -38,6 +38,7 @@ class Client:
         self._lock = threading.Lock()
         self._made = clock()
         self._is_accepted = False
+        self._has_renewed = False
         self.was_accepted = False
         self.problem = ""
         """Why no other could be made; free of credentials."""
@@ -54,6 +55,17 @@ class Client:
         """
         if client is self.now:
             self._is_accepted = self.was_accepted = True
+
+    def is_unproven(self, client: Any) -> bool:
+        """Tells whether a client was made anew after others had been accepted, and has not been accepted yet.
+
+        Args:
+            client: The client.
+
+        Returns:
+            True when its credentials may be the old ones, read a moment too early by another request.
+        """
+        return client is self.now and self._has_renewed and not self._is_accepted and self.was_accepted
 
     def renew(self, refused: Any, *, again: bool = False) -> bool:
         """Makes another client, unless somebody else has done so meanwhile.
@@ -80,4 +92,5 @@ class Client:
                 self.problem = error.text
                 return False
             self.problem = ""
+            self._has_renewed = True
             return True

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from planton.cluster._retry import NO_CONNECTION, Attempts, Failure
+from planton.cluster._retry import BAD_ANSWER, NO_CONNECTION, Attempts, Failure
 
+_PROXY_LOGIN = 407
+# Words of http.client, when a proxy refuses the way to a server (CPython 3.11 to 3.14, http/client.py, _tunnel).
+_TUNNEL_LOGIN = "Tunnel connection failed: 407"
 _AGAIN = "Then run the same command again: it goes on from what is done."
 _MAYBE = "Whether the server has still done it is not known; that does no harm."
 
@@ -29,7 +32,7 @@ def is_of_something_else(failure: Failure) -> bool:
     Returns:
         True for a page, and for being sent elsewhere.
     """
-    return failure.reason == "BadAnswer" or 300 <= failure.status < 400
+    return failure.reason == BAD_ANSWER or 300 <= failure.status < 400
 
 
 def text_of(failure: Failure, attempts: Attempts | None) -> str:
@@ -79,14 +82,25 @@ def remedy_of(
     if is_about_credentials(failure):
         return _about_credentials(failure, server, context, was_accepted, problem)
     if failure.status == 403 and failure.reason in ("", "Forbidden"):
-        return f"The user of context {context} needs that permission; `planton permissions` prints the roles."
+        return (
+            f"The user of context {context} needs that permission. `planton permissions WORK...` prints roles: "
+            "docs/permissions.md names the works."
+        )
+    if failure.status == _PROXY_LOGIN or (failure.status == 0 and _TUNNEL_LOGIN in failure.text):
+        return (
+            f"The proxy on the way to {server} wants a login: give it as http://USER:PASSWORD@HOST:PORT in proxy-url "
+            "of the cluster in the kubeconfig or in HTTPS_PROXY, or name the server in NO_PROXY."
+        )
     if failure.status == 0 and failure.reason == NO_CONNECTION:
         if attempts is None or not was_accepted:
             return f"Is {server} the right cluster, and can it be reached from here?"
         why = f"{server} has answered before: is it restarting, or is the way to it cut?"
         return _lines(f"{why} Wait until `kubectl get --raw /readyz` says ok. {_AGAIN}", is_write, attempts)
     if is_of_something_else(failure):
-        return f"Something else than an API server answers at {server}, such as the login page of a proxy on the way."
+        what = (
+            f"Something else than an API server answers at {server}: a proxy or load balancer on the way, or its login?"
+        )
+        return _lines(f"{what} {_AGAIN}" if was_accepted else what, is_write, attempts)
     if failure.is_passing:
         who = (
             "The API server is asked too much" if failure.status == 429 else "The API server, or its etcd, is not well"
@@ -103,7 +117,10 @@ def _lines(text: str, is_write: bool, attempts: Attempts | None) -> str:
 def _about_credentials(failure: Failure, server: str, context: str, was_accepted: bool, problem: str) -> str:
     if failure.reason == "TLS":
         if not was_accepted:
-            return f"Is {server} the right cluster, and can it be reached from here?"
+            return (
+                f"Is {server} the right cluster? Its certificate has to come from the authority in "
+                "certificate-authority-data of the cluster in the kubeconfig, or in the file of certificate-authority."
+            )
         return (
             f"{server} has answered before by a certificate that was trusted. Has the cluster another certificate "
             "authority now? Then get a new kubeconfig from whoever runs it, and run the same command again. If nobody "

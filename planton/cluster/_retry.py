@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from planton.stopping import STOPPING
+
 # What the API server passes on of whom it asks itself, with status 500: etcd that is killed or has no leader, and an
 # admission webhook that does not answer, after which nothing is written. k8s.io/apiserver v0.36.3,
 # pkg/endpoints/handlers/responsewriters/status.go (ErrorToAPIStatus), pkg/util/webhook/error.go (ErrCallingWebhook).
@@ -28,6 +30,12 @@ _BEHIND = re.compile(
 )
 NO_CONNECTION = "NoConnection"
 """Reason of an error without an answer."""
+
+BAD_ANSWER = "BadAnswer"
+"""Reason of an error by an answer that is none of an API server."""
+
+NO_PAGE = "NoPage"
+"""Reason of `404 page not found`, which an API server says in plain text, and many a proxy, too."""
 
 SECONDS = 60.0
 """How long a server that has answered before is waited for: a control plane that restarts is back by then."""
@@ -52,6 +60,8 @@ _MOST_ATTEMPTS = 30
 _NEXT_LOOK = 1.0
 # How much longer than for a server that serves nobody one request goes on that alone is not served.
 _ALONE = 1.25
+# Between two looks whether the process was told to stop.
+_SLICE = 0.1
 CREDENTIALS_SECONDS = 1.0
 """Between a token that has expired and the next one, where an agent writes it."""
 
@@ -82,6 +92,7 @@ class Failure:
         causes: Details of a refusal.
         retry_after: Seconds that the server asks to wait.
         may_have_arrived: Whether the server may have done what was asked.
+        not_found: Name and kind that a Status NotFound is about, empty where it does not say; None for anything else.
     """
 
     status: int
@@ -90,6 +101,7 @@ class Failure:
     causes: tuple[Cause, ...] = ()
     retry_after: float | None = None
     may_have_arrived: bool = True
+    not_found: tuple[str, str] | None = None
 
     @property
     def is_passing(self) -> bool:
@@ -235,6 +247,8 @@ class Patience:
         Returns:
             False when there shall be no other.
         """
+        if STOPPING.asked:
+            return False
         with self._changed:
             if failure.status:
                 self._has_answered = True
@@ -253,10 +267,14 @@ class Patience:
                 return False
             seconds = min(self._seconds_of(failure, number), left)
             reports, self._told = ([] if self._told else list(self._reports)), True
+            more = _FIRST_ATTEMPTS - number
+            is_first = not self._has_answered
+            times = "once" if more == 1 else f"{more} times"
+            how = f"{times}, since it has never answered" if is_first else f"for up to {left:.0f} s"
         # Never the server's own words: this is not scrubbed.
         words = f"HTTP status {failure.status}" if failure.status else failure.text
         for report in reports:
-            report(f"the API server does not do its work ({words}): trying again for up to {left:.0f} s")
+            report(f"the API server does not do its work ({words}): trying again {how}")
         return self.wait(seconds)
 
     def was_given_up_for_another(self, failure: Failure) -> bool:
@@ -278,13 +296,18 @@ class Patience:
             seconds: How long.
 
         Returns:
-            False when another request has given up meanwhile.
+            False when another request has given up meanwhile, or the process was told to stop.
         """
         if self._sleep is not None:
             self._sleep(seconds)
-            return True
+            return not STOPPING.asked
+        end = time.monotonic() + seconds
         with self._changed:
-            return not self._changed.wait_for(lambda: self._given_up is not None, seconds)
+            while not STOPPING.asked and (left := end - time.monotonic()) > 0:
+                # In slices: a handler of signals can wake nobody up.
+                if self._changed.wait_for(lambda: self._given_up is not None, min(left, _SLICE)):
+                    return False
+        return not STOPPING.asked
 
     def _seconds_of(self, failure: Failure, number: int) -> float:
         usual = self._chance.uniform(0.0, min(_FIRST_PAUSE * 2.0 ** (number - 1), _LONGEST_PAUSE))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from planton.cluster import _connection
 from planton.cluster._connection import MAX_THREADS, ApiError, Connection, Request
+from planton.cluster._genuine import Check, is_deletion, is_list, is_object
 from planton.cluster._resources import Key, ResourceType
 from planton.cluster.mask import Scrubber
 from planton.cluster.ownership import MANAGER
@@ -48,12 +51,13 @@ class Server:
         """
         return replace(self, phase=phase, scrubber=scrubber or self.scrubber)
 
-    def send(self, request: Request, subject: str) -> tuple[int, Any]:
+    def send(self, request: Request, subject: str, check: Check) -> tuple[int, Any]:
         """Sends any request.
 
         Args:
             request: The request.
             subject: `Kind/namespace/name`, for the error.
+            check: Tells whether an answer is one that an API server gives to this.
 
         Returns:
             Status and the answer's JSON.
@@ -61,7 +65,7 @@ class Server:
         Raises:
             ApiError: The server refused, or could not be reached.
         """
-        return self.connection.send(request, subject=subject, phase=self.phase, scrub=self.scrubber.text)
+        return self.connection.send(request, subject=subject, phase=self.phase, scrub=self.scrubber.text, check=check)
 
     def get(self, key: Key) -> KubernetesObject | None:
         """Reads an object.
@@ -70,15 +74,15 @@ class Server:
             key: Its identity.
 
         Returns:
-            The object, or None when the server says that it, its namespace or its kind is not there (404).
+            The object, or None when an API server says that it, its namespace or its kind is not there.
 
         Raises:
             ApiError: The server refused, a missing permission included, or could not be reached.
         """
         try:
-            answer: KubernetesObject = self.send(_connection.get(key.path), key.subject)[1]
+            answer: KubernetesObject = self.send(_connection.get(key.path), key.subject, is_object(key))[1]
         except ApiError as error:
-            if error.status == 404:
+            if error.is_absent:
                 return None
             raise
         return answer
@@ -102,7 +106,7 @@ class Server:
             metadata_only: Whether only their metadata is wanted.
 
         Returns:
-            The objects, each with apiVersion and kind; None when the server does not know the kind (404).
+            The objects, each with apiVersion and kind; None when an API server says that it does not know the kind.
 
         Raises:
             ApiError: The server refused, a missing permission included, or could not be reached.
@@ -111,7 +115,7 @@ class Server:
             try:
                 return list(self._pages(resource, namespace, labels, fields, metadata_only))
             except ApiError as error:
-                if error.status == 404:
+                if error.is_absent:
                     return None
                 if error.status != 410:  # 410: the list became too old between two pages, so it is begun again.
                     raise
@@ -131,11 +135,12 @@ class Server:
             request = _connection.get(resource.path(namespace), query)
             if metadata_only:
                 request = replace(request, accept=_METADATA_ONLY)
-            answer = self.send(request, f"{resource.plural}{f' in {namespace}' if namespace else ''}")[1]
-            for item in answer.get("items") or ():
+            subject = f"{resource.plural}{f' in {namespace}' if namespace else ''}"
+            answer = self.send(request, subject, is_list(resource))[1]
+            for item in answer["items"] or ():
                 # Items of a list do not say what they are.
                 yield {**item, "apiVersion": resource.api_version, "kind": resource.kind}
-            token = (answer.get("metadata") or {}).get("continue") or ""
+            token = answer["metadata"].get("continue") or ""
             if not token:
                 return
 
@@ -157,7 +162,7 @@ class Server:
             ApiError: The server refused, or could not be reached.
         """
         request = _connection.apply_patch(key.path, obj, manager=MANAGER, force=force, dry_run=dry_run)
-        status, answer = self.send(request, key.subject)
+        status, answer = self.send(request, key.subject, is_object(key, is_stored=not dry_run))
         return answer, status == 201
 
     def merge(self, key: Key, patch: KubernetesObject) -> KubernetesObject:
@@ -173,7 +178,8 @@ class Server:
         Raises:
             ApiError: The server refused, or could not be reached.
         """
-        answer: KubernetesObject = self.send(_connection.merge_patch(key.path, patch, manager=MANAGER), key.subject)[1]
+        request = _connection.merge_patch(key.path, patch, manager=MANAGER)
+        answer: KubernetesObject = self.send(request, key.subject, is_object(key))[1]
         return answer
 
     def delete(self, key: Key, *, uid: str, resource_version: str | None = None) -> bool:
@@ -191,10 +197,11 @@ class Server:
             ApiError: The server refused, or could not be reached.
         """
         try:
-            self.send(_connection.delete(key.path, uid=uid, resource_version=resource_version), key.subject)
+            request = _connection.delete(key.path, uid=uid, resource_version=resource_version)
+            self.send(request, key.subject, is_deletion(key, uid))
         except ApiError as error:
             # After an attempt whose answer was lost on the way it is this very deletion that is seen.
-            if error.status == 404:
+            if error.is_absent:
                 return error.may_have_arrived
             if error.status == 409 and error.may_have_arrived:
                 metadata = (self.get(key) or {"metadata": {"deletionTimestamp": ""}})["metadata"]
@@ -205,7 +212,7 @@ class Server:
 
 
 def in_parallel(work: Callable[[T], R], items: Sequence[T]) -> list[R | Exception]:
-    """Does the same for several items, at most eight at a time.
+    """Does the same for several items, at most sixteen at a time.
 
     Args:
         work: What is done.
@@ -223,12 +230,26 @@ def in_parallel(work: Callable[[T], R], items: Sequence[T]) -> list[R | Exceptio
 
     if len(items) < 2:
         return [attempt(item) for item in items]
-    pool = ThreadPoolExecutor(min(MAX_THREADS, len(items)), thread_name_prefix="planton")
+    # Each thread takes what is next: to hand over a thousand objects one by one takes as long as a part of the work.
+    left = deque(enumerate(items))
+    done: dict[int, R | Exception] = {}
+
+    def some() -> None:
+        with suppress(IndexError):
+            while True:
+                number, item = left.popleft()
+                done[number] = attempt(item)
+
+    threads = min(MAX_THREADS, len(items))
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="planton")
     try:
-        return [future.result() for future in [pool.submit(attempt, item) for item in items]]
+        for future in [pool.submit(some) for _ in range(threads)]:
+            future.result()
     finally:
         # On Ctrl-C what has not begun is not begun any more.
+        left.clear()
         pool.shutdown(cancel_futures=True)
+    return [done[number] for number in range(len(items))]
 
 
 def results(outcomes: Sequence[R | Exception]) -> list[R]:

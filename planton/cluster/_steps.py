@@ -60,9 +60,11 @@ class Step:
         removals: Paths of keys that are removed by a second request.
         uid: uid of the live object that is to be deleted.
         resource_version: Its resourceVersion.
+        databases: Names of the databases of its namespace that were known when this was decided.
         live: The live object that is to be changed, as the plan saw it; it is changed only as that. Of a Secret that
             stays as it is, too.
         is_copy: Whether it is a copy of the storage Secret that the plan did not know to be needed.
+        warning: What the plan warns of with it; empty for nothing.
     """
 
     key: Key
@@ -73,8 +75,10 @@ class Step:
     removals: tuple[tuple[str, ...], ...] = ()
     uid: str = ""
     resource_version: str = ""
+    databases: frozenset[str] = frozenset()
     live: KubernetesObject | None = field(default=None, repr=False, compare=False)
     is_copy: bool = False
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)

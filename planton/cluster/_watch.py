@@ -128,7 +128,7 @@ class Watcher(threading.Thread):
                 if isinstance(error, ApiError) and error.retry_after is not None:
                     self._pause = min(max(self._pause, error.retry_after), _LONGEST_PAUSE)
                 # Without its definition there is no custom resource, and nothing that could be missed.
-                if error.status != 404:
+                if not (isinstance(error, ApiError) and error.is_absent):
                     self._on_error(error)
             except Exception as error:  # A thread that died would be missed by nobody.
                 self._on_error(ClusterError(f"this is a bug in planton: {type(error).__name__}", phase="watch"))
@@ -169,6 +169,9 @@ class Watcher(threading.Thread):
             raise
         return said
 
+    def _safe(self, text: str) -> str:
+        return self._server.scrubber.text(self._server.connection.without_own(text))
+
     def _take(self, line: bytes) -> None:
         try:
             event: dict[str, Any] = json.loads(line)
@@ -181,11 +184,11 @@ class Watcher(threading.Thread):
             if code == 410:
                 raise _TooOldError
             raise ClusterError(
-                self._server.scrubber.text(str(obj.get("message") or "no reason given")),
+                self._safe(str(obj.get("message") or "no reason given")),
                 subject=self._resource.subject(self._namespace, self._name),
                 phase="watch",
                 status=code,
-                reason=str(obj.get("reason") or ""),
+                reason=self._safe(str(obj.get("reason") or "")),
             )
         if word != "BOOKMARK":
             self._on_event(Event(str(metadata.get("namespace", "")), str(metadata.get("name", "")), word == "DELETED"))

@@ -32,6 +32,7 @@ from planton.cluster.wait import (
     pending_databases,
     pending_rollout,
 )
+from planton.collector import Uncollected
 from planton.errors import ClusterError, ConflictError
 from planton.translate.contract import KubernetesObject
 from planton.translate.generation import GENERATIONS
@@ -77,6 +78,7 @@ class Applier:
         self._progress = progress
         self._changes: list[Change] = []
         self._written: dict[Key, str] = {}
+        self._copied: set[Key] = set()
         self._new_namespaces: set[str] = set()
         self._losses = Losses(decisions)
         self.old_credentials: tuple[str, ...] = ()
@@ -121,6 +123,7 @@ class Applier:
                 self._copy_secrets()
                 self._check(step for step in steps if step.stage >= stage)
             if stage is Stage.CONFIGURATION:
+                self._losses.check_ahead(self._server)
                 self._check_sources({key.namespace for key in operators})
             if stage is Stage.DATABASES:
                 self._check(mine)
@@ -155,7 +158,8 @@ class Applier:
                     deaf.append(error)
                 return change
 
-            self._collect(self._losses.told(batch, in_parallel(write, batch)))
+            with Uncollected():
+                self._collect(self._losses.told(batch, in_parallel(write, batch)))
             if deaf:
                 raise deaf[0]
 
@@ -178,9 +182,10 @@ class Applier:
         """Checks the set once more before the point of no return: the cluster may have changed since the plan."""
         wanted = [(step.key, step.desired) for step in steps if step.desired is not None]
         if self._decisions.refresh is not None and wanted:
-            self._decisions.refresh.check(
-                [obj for key, obj in wanted if key.resource is POSTGRESQL and key in self._written]
-            )
+            with Uncollected():
+                self._decisions.refresh.check(
+                    [obj for key, obj in wanted if key.resource is POSTGRESQL and key in self._written]
+                )
 
     def _check_sources(self, spaces: Collection[str]) -> None:
         """Checks that the operator's own Secrets are as this apply left them, before pods are told of them.
@@ -245,7 +250,7 @@ class Applier:
         """Sends an object; gives what was really done, and the server's answer when something was."""
         end = time.monotonic() + _NAMESPACE_SECONDS
         options = self._decisions.options
-        looks = 0
+        looks, may_be_ours = 0, False
         while step.desired is not None:
             is_new = step.change.action == "created" and step.live is None
             obj = only_new(step.desired) if is_new else only_over(step.desired, step.live)
@@ -254,8 +259,10 @@ class Applier:
                 answer, was_created = self._server.apply(step.key, obj, force=force)
             except ApiError as error:
                 looks += 1
+                # Also one of a round before: it may have been under way while the next one was refused.
+                may_be_ours = may_be_ours or error.may_have_arrived
                 if error.status == 409 and is_new and looks <= _LOOKS:
-                    step = second_thoughts.of_new(self._server, step, options, may_be_ours=error.may_have_arrived)
+                    step = second_thoughts.of_new(self._server, step, options, may_be_ours=may_be_ours)
                     continue
                 if conflicts := conflicts_of(error, step.key.subject):
                     raise ConflictError(conflicts) from None
@@ -302,10 +309,12 @@ class Applier:
     def _copy_secrets(self) -> None:
         """Copies the storage Secret to namespaces of databases that appeared meanwhile, until there is none left."""
         for _ in range(_COPY_ROUNDS):
-            known = {step.key for step in self._decisions.steps} | set(self._written)
+            known = {step.key for step in self._decisions.steps} | self._copied
             fresh = [step for step in self._copies() if step.key not in known]
             if not fresh:
                 return
+            # Also those that are there as they should be, of which nothing is written.
+            self._copied |= {step.key for step in fresh}
             self._write(Stage.SECRETS.phase, fresh)
 
     def _wait_for_operator(self, keys: Sequence[Key]) -> None:

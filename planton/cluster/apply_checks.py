@@ -27,6 +27,7 @@ from planton.translate.effective_archive import archive_of
 from planton.translate.existing import Existing
 from planton.translate.names import BACKUP_CONFIGMAP, FILES_SECRET, is_storage_secret
 from planton.translate.platform import BackupPlatform
+from planton.translate.pod_variables import layered
 from planton.types import PostgresKubernetes, PostgresOperatorKubernetes, Resource
 
 _SAYS_NOTHING: frozenset[StoreProblem] = frozenset({"unreachable", "busy"})
@@ -228,7 +229,7 @@ def _moves(target: Target, database: KubernetesObject, facts: Facts) -> bool:
     own, inherited = environment(database), facts.existing.inherited or {}
     metadata = database["metadata"]
     before = archive_of(
-        {**inherited, **own},
+        layered(own, inherited),
         name=str(metadata["name"]),
         namespace=str(metadata["namespace"]),
         version=version_of(database),

@@ -18,7 +18,7 @@ from planton.cluster.changes import Change
 from planton.cluster.encryption import written_with
 from planton.cluster.left_access import live_facts
 from planton.cluster.order import Stage
-from planton.cluster.stale import changed
+from planton.cluster.stale import changed, only_new, only_over
 from planton.errors import ClusterError
 from planton.translate.archive import ArchiveIdentity
 from planton.translate.archive_record import (
@@ -37,6 +37,7 @@ from planton.translate.archive_record import (
     record_object,
     reuse_refusal,
     with_left,
+    with_taken,
 )
 from planton.translate.contract import KubernetesObject
 
@@ -54,6 +55,7 @@ class RecordChange:
         reuses: Why databases must not write where they are about to.
         resumes: Databases that go on in an archive of their own -> how it is encrypted, and where the key is.
         is_needed: Whether an archive is left, so that nothing may be written without the record.
+        left_out: How many archives in use have no room in it.
     """
 
     key: Key
@@ -62,6 +64,7 @@ class RecordChange:
     reuses: tuple[str, ...] = ()
     resumes: Mapping[Key, tuple[str, str]] = field(default_factory=dict)
     is_needed: bool = False
+    left_out: int = 0
 
 
 def read_record_change(server: Server, archives: Archives) -> RecordChange | None:
@@ -105,8 +108,8 @@ def read_record_change(server: Server, archives: Archives) -> RecordChange | Non
     leaving += results(
         in_parallel(lambda one: _left(server, archives, one[0], one[1], MOVED if one[2] else STOPPED), starts)
     )
-    desired = _changed(place, data, leaving, _taken(archives, moving, only_live=bool(leaving)))
-    return RecordChange(place, live, desired, tuple(reuses), resumes, bool(leaving))
+    desired, left_out = _changed(place, data, leaving, _taken(archives, moving, only_live=bool(leaving)))
+    return RecordChange(place, live, desired, tuple(reuses), resumes, bool(leaving), left_out)
 
 
 def with_all_in_use(server: Server, archives: Archives, record: RecordChange | None) -> RecordChange | None:
@@ -132,7 +135,8 @@ def with_all_in_use(server: Server, archives: Archives, record: RecordChange | N
         if record is None:
             return None
     data = (record.desired or record.live or {}).get("data") or {}
-    return replace(record, desired=_changed(record.key, data, (), taken) or record.desired)
+    desired, left_out = _changed(record.key, data, (), taken)
+    return replace(record, desired=desired or record.desired, left_out=left_out)
 
 
 def with_unwritten(server: Server, archives: Archives, keys: Iterable[Key]) -> RecordChange | None:
@@ -163,7 +167,8 @@ def with_unwritten(server: Server, archives: Archives, keys: Iterable[Key]) -> R
     ]
     if record is None or not missing:
         return None
-    return replace(record, desired=_changed(record.key, data, (), missing))
+    desired, left_out = _changed(record.key, data, (), missing)
+    return replace(record, desired=desired, left_out=left_out)
 
 
 def _as_it_is(server: Server, archives: Archives) -> RecordChange | None:
@@ -247,8 +252,8 @@ def _entry(archives: Archives, key: Key, archive: ArchiveIdentity, why: str) -> 
 
 def _changed(
     key: Key, data: Mapping[str, str], left: Iterable[LeftArchive], taken: Iterable[LeftArchive] = ()
-) -> KubernetesObject | None:
-    """The record with what is left and what is in use; None when it stays as it is."""
+) -> tuple[KubernetesObject | None, int]:
+    """The record with what is left and what is in use, None when it stays as it is; and how much has no room in it."""
     left = list(left)
     needed = with_left(data, left)
     if is_full(needed):
@@ -260,10 +265,8 @@ def _changed(
             phase="plan",
             remedy="Take the keys of archives out of it that were emptied.",
         )
-    wanted = with_left(needed, taken)
-    if is_full(wanted):
-        wanted = needed
-    return record_object(key.namespace, wanted) if wanted != data else None
+    wanted, left_out = with_taken(needed, taken)
+    return record_object(key.namespace, wanted) if wanted != data else None, left_out
 
 
 def left_by_deletion(server: Server, archives: Archives, databases: Iterable[Key]) -> list[LeftArchive]:
@@ -303,7 +306,7 @@ def deletion_step(server: Server, namespace: str, left: Sequence[LeftArchive]) -
         return None
     key = Key(CONFIG_MAP, namespace, RECORD_CONFIGMAP)
     live = server.get(key)
-    desired = _changed(key, (live or {}).get("data") or {}, left)
+    desired, _ = _changed(key, (live or {}).get("data") or {}, left)
     if desired is None:
         return None
     change = change_of(
@@ -354,9 +357,8 @@ def write_record(server: Server, step: Step) -> Change:
         if is_addition(step):
             _check_additions(step, fresh, now)
         obj = record_object(step.key.namespace, {**now, **fresh})
-        if live is not None:
-            version = {name: live["metadata"][name] for name in ("uid", "resourceVersion")}
-            obj = {**obj, "metadata": {**obj["metadata"], **version}}
+        # All applies are one manager: what of it is there and not sent would go, also what another one has just made.
+        obj = only_over(obj, live) if live is not None else only_new(obj)
         try:
             server.apply(step.key, obj, force=True)
         except ApiError as error:

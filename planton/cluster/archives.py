@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from planton.cluster._resources import CONFIG_MAP, POSTGRESQL, SECRET, Key
@@ -24,13 +24,14 @@ from planton.translate.backup import environment_of
 from planton.translate.contract import KubernetesObject
 from planton.translate.effective_archive import archive_of, is_broken
 from planton.translate.names import OPERATOR
-from planton.translate.pod_variables import entries_that_count
+from planton.translate.pod_variables import entries_that_count, layered
 from planton.translate.store import STORE_VARIABLES
 
 BROKEN = ArchiveIdentity("", "broken")
 """A prefix without an effective USE_WALG_BACKUP "true"."""
 
 Environment: TypeAlias = Mapping[str, str]
+_Move: TypeAlias = tuple[ArchiveIdentity | None, ArchiveIdentity | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class Archives:
     incomparable: frozenset[Key] = frozenset()
     secret_name_before: str = ""
     secret_name_after: str = ""
+    _moves: dict[Key, _Move] = field(init=False, default_factory=dict, repr=False, compare=False)
 
     def goes_first(self, key: Key) -> bool:
         """Tells whether a custom resource is written before the operator's configuration.
@@ -88,7 +90,7 @@ class Archives:
         ways = ((old, self.before), (new, self.after), (new, self.before), (old, self.after))
         found = [_archive(live, own, inherited) for own, inherited in ways]
         stores = [
-            _store(archive, {**inherited, **own}) if is_own else ()
+            _store(archive, layered(own, inherited)) if is_own else ()
             for archive, (own, inherited) in zip(found, ways, strict=True)
         ]
         # The whole address first, with all that is needed to reach a store of its own. Then without the store: under
@@ -109,6 +111,13 @@ class Archives:
         Returns:
             Archives; None for none, and for one that does not work.
         """
+        # Asked for several times of each database, and made of the environments of all of them.
+        found = self._moves.get(key)
+        if found is None:
+            found = self._moves[key] = self._move(key)
+        return found
+
+    def _move(self, key: Key) -> _Move:
         live = self.live.get(key)
         desired = self.desired.get(key, live)
         own = environment(live) if live is not None else {}
@@ -123,6 +132,23 @@ class Archives:
         return self.before == self.after and (
             live is desired or (version_of(live) == version_of(desired) and own == environment(desired))
         )
+
+    def encrypted(
+        self, encryption: Mapping[Key, tuple[str, str]], reencrypted: frozenset[Key], incomparable: frozenset[Key]
+    ) -> Archives:
+        """Gives the same with what is known of encryption, on which no place depends.
+
+        Args:
+            encryption: Databases whose encryption changes, as of the attribute.
+            reencrypted: As of the attribute.
+            incomparable: As of the attribute.
+
+        Returns:
+            A copy.
+        """
+        made = replace(self, encryption=encryption, reencrypted=reencrypted, incomparable=incomparable)
+        made._moves.update(self._moves)
+        return made
 
     def follows(self, key: Key) -> bool:
         """Tells whether what happens to a live database comes from the operator alone.
@@ -150,8 +176,8 @@ class Archives:
         # The custom resource wins over the Secret, and the Secret over the ConfigMap: postgres-operator v1.15.1,
         # pkg/cluster/k8sres.go (generateSpiloPodEnvVars).
         return (
-            {**self.before, **dict.fromkeys(self.secret_before, _IN_SECRET), **environment(live)},
-            {**self.after, **dict.fromkeys(self.secret_after, _IN_SECRET), **environment(desired)},
+            layered(environment(live), dict.fromkeys(sorted(self.secret_before), _IN_SECRET), self.before),
+            layered(environment(desired), dict.fromkeys(sorted(self.secret_after), _IN_SECRET), self.after),
         )
 
     def instances(self, key: Key) -> tuple[int, int]:
@@ -347,7 +373,7 @@ def _working(archive: ArchiveIdentity | None) -> ArchiveIdentity | None:
 
 def _archive(database: KubernetesObject, own: Environment, inherited: Environment) -> ArchiveIdentity | None:
     """Names the archive of a database; None without one."""
-    effective = {**inherited, **own}
+    effective = layered(own, inherited)
     if is_broken(effective):
         return BROKEN
     metadata = database["metadata"]

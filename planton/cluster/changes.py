@@ -234,7 +234,7 @@ class ProgressEvent:
 
     Attributes:
         phase: What is being done: read, check, plan, namespaces, rbac, secrets, configuration, operator, wait,
-            databases, prune, delete.
+            databases, prune, delete; retry while the server does not do what it is asked, in whichever of them that is.
         done: Steps done in this phase.
         total: Steps in this phase; 0 when not known.
         subject: `Kind/namespace/name`, or what is waited for.

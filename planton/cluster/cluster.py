@@ -36,6 +36,7 @@ from planton.cluster.generations import read_old_credentials
 from planton.cluster.inventory import read_inventory
 from planton.cluster.last_backup import LastBackup
 from planton.cluster.ownership import check_set_id
+from planton.cluster.permissions_advice import advised, operator_in, works_of_delete, works_of_plan
 from planton.cluster.permissions_withheld import plan_permitted
 from planton.cluster.planning import effects_in, plan_set
 from planton.cluster.preflight import preflight
@@ -118,7 +119,10 @@ class Cluster(ArchiveMethods, CheckMethods, RestoreMethods, StatusMethods):
             RefusedError: There are several operators and none was chosen.
         """
         server = Server(self._connection, "read")
-        inventory = read_inventory(server, chosen=operator_namespace, hostnames=True, sources=wanted_sources(manifests))
+        with advised(self._connection, ["read"], operator_namespace or ""):
+            inventory = read_inventory(
+                server, chosen=operator_namespace, hostnames=True, sources=wanted_sources(manifests)
+            )
         return inventory.platform, inventory.existing
 
     @bounded
@@ -153,7 +157,8 @@ class Cluster(ArchiveMethods, CheckMethods, RestoreMethods, StatusMethods):
     def _plan(self, messages: Manifests, options: PlanOptions, progress: Progress) -> Plan:
         check_set_id(options.set_id)
         admission.check_target(messages, options.cluster_id)
-        with Uncollected():
+        works, home = works_of_plan(messages, options), operator_in(messages, options.operator_namespace)
+        with Uncollected(), advised(self._connection, works, home):
             return plan_permitted(messages, lambda kept, closed: self._plan_of(kept, options, progress, closed))
 
     def _plan_of(self, messages: Manifests, options: PlanOptions, progress: Progress, withheld: frozenset[str]) -> Plan:
@@ -256,7 +261,10 @@ class Cluster(ArchiveMethods, CheckMethods, RestoreMethods, StatusMethods):
             deadline=Deadline(timeout),
             progress=report,
         )
-        changes = tuple(applier.run(wait=wait))
+        works = works_of_plan(decisions.messages, decisions.options)
+        home = operator_in(decisions.messages, decisions.options.operator_namespace)
+        with advised(self._connection, works, home):
+            changes = tuple(applier.run(wait=wait))
         filled = tuple(with_outputs(message) for message in decisions.messages)
         effects = effects_in(changes)
         return ApplyResult(self.identity, changes, warnings, effects, filled, applier.old_credentials)
@@ -277,7 +285,8 @@ class Cluster(ArchiveMethods, CheckMethods, RestoreMethods, StatusMethods):
             ClusterError: The server refused something, or could not be reached.
         """
         messages = prepare(manifests)
-        deletion, _ = read_deletion(Server(self._connection, "read"), messages, options)
+        with advised(self._connection, works_of_delete(options), operator_in(messages, options.operator_namespace)):
+            deletion, _ = read_deletion(Server(self._connection, "read"), messages, options)
         changes = tuple(step.change for step in deletion.steps)
         return Plan(
             self.identity,
@@ -317,8 +326,12 @@ class Cluster(ArchiveMethods, CheckMethods, RestoreMethods, StatusMethods):
             WaitError: The operator has not cleaned up in time. `changes` on it says what was done before.
             ClusterError: The server refused something, or could not be reached. Likewise.
         """
-        deletion, reader = read_deletion(Server(self._connection, "read"), prepare(manifests), options)
-        report = locked(progress)
+        messages, report = prepare(manifests), locked(progress)
+        with advised(self._connection, works_of_delete(options), operator_in(messages, options.operator_namespace)):
+            return self._delete(messages, options, timeout, report)
+
+    def _delete(self, messages: Manifests, options: DeleteOptions, timeout: float, report: Progress) -> DeleteResult:
+        deletion, reader = read_deletion(Server(self._connection, "read"), messages, options)
         server = Server(self._connection, "delete")
         deleter = Deleter(
             server,
@@ -419,4 +432,5 @@ class Cluster(ArchiveMethods, CheckMethods, RestoreMethods, StatusMethods):
         Raises:
             ClusterError: The server refused, or could not be reached.
         """
-        return read_environment(Server(self._connection, "read"), namespace, name)
+        with advised(self._connection, ["read"]):
+            return read_environment(Server(self._connection, "read"), namespace, name)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from planton.catalogue.model import Catalogue
 from planton.cluster import _connection
 from planton.cluster._connection import ApiError
+from planton.cluster._genuine import is_kind
 from planton.cluster._resources import (
     POD,
     POSTGRESQL,
@@ -33,6 +34,7 @@ from planton.cluster.prune import secret_user
 from planton.cluster.remaining import MakeBackup, ReadArchive, Remaining, effects_of, reached
 from planton.cluster.wait import Deadline, Pending
 from planton.errors import ClusterError, PlantonError, RefusedError, StoreError
+from planton.stopping import STOPPING
 from planton.translate.names import (
     DELETE_ANNOTATION,
     FILES_SECRET,
@@ -221,28 +223,32 @@ class Deleter:
         try:
             if step.key.resource is POSTGRESQL:
                 before = self._permission_of(step.key, step.uid)
+                # So that also who ends all this at once hears of it.
+                STOPPING.permitted.add(step.key.subject)
                 self._permit(step.key, step.uid, before)
             # Its status and its annotations change all the time; the uid says that it is the same object.
             found = self._server.delete(step.key, uid=step.uid)
         except BaseException:
             self._take_back(step.key, step.uid, before)
             raise
+        finally:
+            STOPPING.permitted.discard(step.key.subject)
         return step.change if found else change_of(step.key, "skipped", reason="gone already")
 
     def _user_since(self, key: Key) -> str:
-        """Names a database that somebody has made since it was decided that a volume or a Secret goes; empty for none.
+        """Names a database that is there when a volume or a Secret is about to go; empty for none.
 
-        One of the same name finds the volume of the one that was deleted, and runs on its data.
+        Somebody has made it meanwhile, and it finds the volume of the one that was deleted and runs on its data; or it
+        was never deleted, whatever was said of that.
         """
         if key.resource not in (VOLUME_CLAIM, SECRET):
             return ""
         targets = [one for one in self._deletion.targets if one.namespace == key.namespace]
-        ours = {one.live["metadata"]["uid"] for one in targets if one.live is not None}
         users = [
             key_of(one, POSTGRESQL)
             for one in self._server.list(POSTGRESQL, key.namespace, metadata_only=True) or ()
             # Without an operator they go only when somebody lets go of them.
-            if one["metadata"]["uid"] not in ours and not one["metadata"].get("deletionTimestamp")
+            if not one["metadata"].get("deletionTimestamp")
         ]
         if key.resource is VOLUME_CLAIM or not (is_storage_secret(key.name) or key.name == FILES_SECRET):
             owners = {one.key for one in targets if key.name in _names_of(one)}
@@ -280,7 +286,7 @@ class Deleter:
                 self._server.merge(key, {"metadata": {"uid": uid, "annotations": annotations}})
         except ApiError as error:
             # Gone, or another one of that name by now: the deletion will say so.
-            if error.status not in (404, 409):
+            if not error.is_absent and error.status != 409:
                 raise
 
     def _take_back(self, key: Key, uid: str, before: dict[str, str | None]) -> None:
@@ -385,11 +391,14 @@ def contents(server: Server, namespace: str, settings: dict[str, str]) -> list[s
 def _all_types(server: Server) -> list[ResourceType]:
     """Asks the server for every kind that can stand in a namespace."""
     roots = ["/api/v1"]
-    for group in server.send(_connection.get("/apis"), "API groups")[1].get("groups") or ():
+    groups = server.send(_connection.get("/apis"), "API groups", is_kind("APIGroupList"))[1]
+    for group in groups["groups"]:
         # Not every kind is in every version: Istio's EnvoyFilter is in none that is preferred.
         versions = [group["preferredVersion"], *group["versions"]]
         roots += dict.fromkeys(f"/apis/{one['groupVersion']}" for one in versions)
-    answers = results(in_parallel(lambda root: server.send(_connection.get(root), root)[1], roots))
+    answers = results(
+        in_parallel(lambda root: server.send(_connection.get(root), root, is_kind("APIResourceList"))[1], roots)
+    )
     types: dict[tuple[str, str], ResourceType] = {}
     for answer in answers:
         for one in answer.get("resources") or ():

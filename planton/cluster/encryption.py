@@ -20,6 +20,7 @@ from planton.translate.existing import secret_reference
 from planton.translate.generation import DATABASE_GENERATION, GENERATION, told_generation
 from planton.translate.names import BACKUP_CONFIGMAP, GENERATION_ANNOTATION
 from planton.translate.platform import PLATFORM_ANNOTATION, BackupPlatform
+from planton.translate.pod_variables import entries_that_count, layered
 from planton.translate.policy import ENCRYPTION_VARIABLES
 
 Objects: TypeAlias = Mapping[Key, KubernetesObject]
@@ -52,7 +53,7 @@ def with_encryption(archives: Archives, wanted: Objects, live: Objects) -> Archi
             if before[0] == after[0] and not _is_known(before[1], after[1]):
                 incomparable.add(key)
     same_place = frozenset(key for key in found if len(set(archives.moves(key))) == 1)
-    return replace(archives, encryption=found, reencrypted=same_place, incomparable=same_place & incomparable)
+    return archives.encrypted(found, same_place, same_place & incomparable)
 
 
 def _is_known(before: Iterable[object], after: Iterable[object]) -> bool:
@@ -173,12 +174,12 @@ def written_with(archives: Archives, key: Key, *, after: bool) -> tuple[str, str
         return "", ""
     form = values[1] if method == "libsodium" and isinstance(values[1], str) else ""
     own = environment(database)
-    entries = {str(one.get("name")): one for one in _entries(database)}
+    entries = dict(entries_that_count(database))
     variable = _KEY_OF[method]
     place = ""
     if variable not in entries:
         name = archives.secret_name_after if after else archives.secret_name_before
-        place = f"{name}/{told_generation({**inherited.environment, **own}.get(GENERATION))}"
+        place = f"{name}/{told_generation(layered(own, inherited.environment).get(GENERATION))}"
     else:
         reference = secret_reference(entries[variable])
         if reference.get("key") == variable:
@@ -256,11 +257,15 @@ def _as_written(
 
 def _signature(database: KubernetesObject, inherited: _Inherited, objects: Objects) -> _Signature:
     """The method and, to be compared and never shown, its keys."""
-    entries = {str(one.get("name")): one for one in _entries(database)}
+    entries = dict(entries_that_count(database))
+    # Written in other letters, pods get it instead of what they would inherit, and wal-g does not look at it.
+    hidden = {name.casefold() for name in entries}
     values: list[object] = []
     for name in ENCRYPTION_VARIABLES:
         if name in entries:
             values.append(_value(entries[name], str(database["metadata"]["namespace"]), objects))
+        elif name.casefold() in hidden:
+            values.append("")
         elif name in inherited.secret:
             values.append(_plain(inherited.secret[name]))
         elif name in inherited.names:
@@ -274,7 +279,7 @@ def _signature(database: KubernetesObject, inherited: _Inherited, objects: Objec
 
 
 def _entries(database: KubernetesObject) -> Iterable[Mapping[str, Any]]:
-    return [one for one in (database.get("spec") or {}).get("env") or () if isinstance(one, Mapping)]
+    return [one for _, one in entries_that_count(database)]
 
 
 def _value(entry: Mapping[str, Any], namespace: str, objects: Objects) -> object:

@@ -22,6 +22,7 @@ from planton.cluster.mask import Scrubber
 _OPEN_SECONDS = 30.0
 _STDOUT, _STDERR, _ERROR = 1, 2, 3
 _PAUSE = 1.0
+_PROTOCOL = "v4.channel.k8s.io"
 _LONGEST_LINE = 4096
 
 
@@ -151,7 +152,8 @@ def _open(server: Server, namespace: str, pod: str, command: Sequence[str], cont
     status = getattr(cause, "status_code", None)
     if isinstance(status, int):
         reason, text = _words(status, getattr(cause, "resp_body", None))
-        error = _error(server, namespace, pod, status, server.scrubber.text(text), reason)
+        text, reason = (server.scrubber.text(server.connection.without_own(one)) for one in (text, reason))
+        error = _error(server, namespace, pod, status, text, reason)
     elif _is_of_network(cause or failure):
         why = getattr(cause, "strerror", None) or type(cause or failure).__name__
         error = _error(server, namespace, pod, 0, f"no answer: {why}", NO_CONNECTION)
@@ -169,6 +171,11 @@ def _connect(server: Server, namespace: str, pod: str, command: Sequence[str], c
     library: Any = kubernetes
     # A client of its own: the function below puts another transport into it for as long as it runs.
     with library.client.ApiClient(configuration=server.connection.client_configuration) as api:
+        if acting_as := server.connection.client.acting_as:
+            # It sends two headers of all that it is given (stream/ws_client.py, create_websocket), as lines of text:
+            # the others follow in the second, free of line ends by themselves (_impersonation.py).
+            lines = [_PROTOCOL, *(f"{name}: {value}" for name, value in acting_as)]
+            api.set_default_header("sec-websocket-protocol", "\r\n".join(lines))
         return library.stream.stream(
             library.client.CoreV1Api(api).connect_get_namespaced_pod_exec,
             pod,

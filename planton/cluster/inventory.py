@@ -42,6 +42,7 @@ from planton.translate.names import (
     source_files_secret,
 )
 from planton.translate.platform import PLATFORM_ANNOTATION, BackupPlatform
+from planton.translate.pod_variables import entries_that_count
 from planton.translate.secret_values import Credentials, secret_text
 from planton.translate.versions import OPERATOR_VERSIONS
 from planton.types import PostgresKubernetes
@@ -96,6 +97,7 @@ def read_inventory(
     hostnames: bool = False,
     secrets: Iterable[tuple[str, str]] = (),
     sources: Mapping[Asked, Sequence[PostgresKubernetes]] = MappingProxyType({}),
+    databases_too: bool = True,
 ) -> Inventory:
     """Reads the facts.
 
@@ -107,6 +109,7 @@ def read_inventory(
         hostnames: Whether the external host names of Services are read.
         secrets: Namespace and name of Secrets with credentials that the set has.
         sources: Databases whose archives clones and standbys of the set ask for, with those who ask.
+        databases_too: Whether Namespaces and databases are read, and not only what is known of the operator.
 
     Returns:
         The facts.
@@ -120,8 +123,8 @@ def read_inventory(
             [f"the manifests hold an operator for namespace {set_operator}, but --operator says {chosen}"]
         )
     reads: list[Callable[[], list[KubernetesObject] | None]] = [
-        lambda: server.list(NAMESPACE),
-        lambda: server.list(POSTGRESQL),
+        lambda: server.list(NAMESPACE) if databases_too else [],
+        lambda: server.list(POSTGRESQL) if databases_too else [],
         lambda: server.list(DEPLOYMENT),
         lambda: _backup_configmaps(server, set_operator or chosen),
         lambda: server.list(SERVICE, metadata_only=True) if hostnames else [],
@@ -364,24 +367,21 @@ def database_facts(obj: KubernetesObject) -> ExistingDatabase:
         The facts.
     """
     metadata, spec = obj["metadata"], obj.get("spec") or {}
+    entries = dict(entries_that_count(obj))
     return ExistingDatabase(
         namespace=str(metadata["namespace"]),
         name=str(metadata["name"]),
         version=str((spec.get("postgresql") or {}).get("version") or ""),
         environment={
-            str(one["name"]): str(one.get("value", ""))
-            for one in spec.get("env") or ()
-            if isinstance(one, Mapping) and "name" in one and "valueFrom" not in one
+            name: "" if one.get("value") is None else str(one["value"])
+            for name, one in entries.items()
+            if one.get("valueFrom") is None
         },
         team=str(spec.get("teamId") or ""),
         instances=spec.get("numberOfInstances") if isinstance(spec.get("numberOfInstances"), int) else None,
         clone=clone_environment(spec["clone"]) if isinstance(spec.get("clone"), Mapping) else {},
-        references=frozenset(
-            str(one["name"])
-            for one in spec.get("env") or ()
-            if isinstance(one, Mapping) and "name" in one and "valueFrom" in one
-        ),
-        begun=tuple(one for one in spec.get("env") or () if _is_of_beginning(one)),
+        references=frozenset(name for name, one in entries.items() if one.get("valueFrom") is not None),
+        begun=tuple(one for name, one in entries.items() if name.startswith(("CLONE_", "STANDBY_"))),
         begun_volumes=tuple(
             one
             for one in spec.get("additionalVolumes") or ()
@@ -390,10 +390,6 @@ def database_facts(obj: KubernetesObject) -> ExistingDatabase:
         restored_from=str((metadata.get("annotations") or {}).get(RESTORED_FROM_ANNOTATION) or ""),
         standby=spec["standby"] if isinstance(spec.get("standby"), Mapping) else None,
     )
-
-
-def _is_of_beginning(entry: object) -> bool:
-    return isinstance(entry, Mapping) and str(entry.get("name") or "").startswith(("CLONE_", "STANDBY_"))
 
 
 def _source_volumes(name: str) -> set[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from planton.cluster._spellings import Values
 from planton.sensitive import HIDDEN as HIDDEN
 from planton.sensitive import looks_like_credential
 from planton.translate.backup import environment_of
@@ -20,6 +20,8 @@ from planton.translate.store import STORE_VARIABLES
 
 # Shorter values would turn every text into stars without hiding anything worth it.
 _MIN_LENGTH = 4
+# Characters for one of a value: `\\u0026`.
+_LONGEST_SPELLING = 6
 
 # Every fact is there, so that every name that planton writes is among those of its environment.
 _FULL_PLATFORM = BackupPlatform(
@@ -122,10 +124,23 @@ def is_shown_variable(name: str) -> bool:
     return name in SHOWN_VARIABLES
 
 
-def _forms(value: str) -> Iterable[str]:
-    yield value
-    yield json.dumps(value)[1:-1]
-    yield json.dumps(value, ensure_ascii=False)[1:-1]
+# How credentials are named where a header is quoted. Words that stand there in plain sentences are none.
+_SCHEME = re.compile(
+    r"\b(bearer|basic|negotiate)((?:\s|%20|\\u0020|&#32;)+)(?!(?:auth|credential|token|header|realm)[a-z]*\b)\S{6,}",
+    re.IGNORECASE,
+)
+
+
+def without_tokens(text: str) -> str:
+    """Hides what a quoted header would authorise with, whoever it belongs to.
+
+    Args:
+        text: Text of a server.
+
+    Returns:
+        The text without it.
+    """
+    return _SCHEME.sub(rf"\1\2{HIDDEN}", text)
 
 
 class Scrubber:
@@ -139,24 +154,22 @@ class Scrubber:
         'Invalid value: "<hidden>"'
     """
 
-    __slots__ = ("_pattern", "_size", "longest")
+    __slots__ = ("_size", "_values", "longest")
 
     def __init__(self, values: Iterable[str] = ()) -> None:
-        """Makes the scrubber.
+        """Makes the scrubber, which costs little until a text is looked at.
 
         Args:
             values: Credentials; those shorter than four characters are passed over.
         """
         # The same value often stands in the Secret of every database.
-        forms = {form for value in set(values) if len(value) >= _MIN_LENGTH for form in _forms(value)}
-        self._size = len(forms)
-        self.longest = max(map(len, forms), default=0)
-        # Longest first, so that a credential that begins like another one goes whole.
-        ordered = sorted(forms, key=lambda form: (-len(form), form))
-        self._pattern = re.compile("|".join(re.escape(form) for form in ordered)) if ordered else None
+        known = {value for value in values if len(value) >= _MIN_LENGTH}
+        self._size = len(known)
+        self.longest = _LONGEST_SPELLING * max(map(len, known), default=0)
+        self._values = Values(known)
 
     def text(self, text: str) -> str:
-        """Replaces each known credential.
+        """Replaces each known credential, however it is spelled, and each longer part of one.
 
         Args:
             text: Text of the server, or of a diff.
@@ -164,11 +177,17 @@ class Scrubber:
         Returns:
             The text without them.
         """
-        return self._pattern.sub(HIDDEN, text) if self._pattern else text
+        if not self._size:
+            return text
+        shown, last = [], 0
+        for begin, end in self._values.spans(text):
+            shown += [text[last:begin], HIDDEN]
+            last = end
+        return "".join([*shown, text[last:]]) if shown else text
 
     def __repr__(self) -> str:
-        """Says how many forms are known."""
-        return f"Scrubber({self._size} forms)"
+        """Says how many values are known."""
+        return f"Scrubber({self._size} values)"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Refuses to be written down."""

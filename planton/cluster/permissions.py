@@ -13,20 +13,26 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from planton.cluster._connection import ApiError, Request
+from planton.cluster._genuine import is_kind
 from planton.cluster._resources import Key, ResourceType
 from planton.cluster._server import Server, in_parallel, joined, results
-from planton.translate.planton_permissions import PERMISSIONS
+from planton.translate.planton_permissions import PERMISSIONS, Work
 
 R = TypeVar("R")
 
+_REVIEW = "SelfSubjectAccessReview"
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 # Kubernetes v1.36, apiserver pkg/endpoints/handlers/responsewriters/errors.go (forbiddenMessage): whatever authorizer
 # refused, these are the words. A quota and an admission webhook have others.
 _REFUSAL = re.compile(
-    r'(?:"(?P<name>[^"]*)" is forbidden: )?User ".*?" cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)" '
+    r'(?:(?:[\w.-]+ )?"(?P<name>[^"]*)" is forbidden: )?User ".*?" cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)" '
     r'in API group "(?P<group>[^"]*)" '
     r'(?:in the namespace "(?P<namespace>[^"]*)"|at the cluster scope)',
     re.DOTALL,
+)
+_CANNOT = re.compile(
+    r'cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)" '
+    r'(?:in the namespace "(?P<namespace>[^"]*)"|at the cluster scope)'
 )
 # A set of a thousand databases can be refused in all of them: the first say what is missing.
 _MOST_LINES = 10
@@ -58,8 +64,8 @@ class Need:
         return f'cannot {self.verb} resource "{self.resource}" in API group "{self.group}" {where}'
 
     @property
-    def work(self) -> str:
-        """The work for which `planton permissions` prints a role that has it; empty for none."""
+    def work(self) -> Work | None:
+        """The work for which `planton permissions` prints a role that has it; None for none."""
         found = [
             one.work
             for one in PERMISSIONS
@@ -68,7 +74,7 @@ class Need:
             and one.resource in (self.resource, "*")
             and (not one.names or not self.name or self.name in one.names)
         ]
-        return found[0] if found else ""
+        return found[0] if found else None
 
 
 class NoPermissionError(ApiError):
@@ -78,17 +84,18 @@ class NoPermissionError(ApiError):
         denied: What is not allowed.
     """
 
-    def __init__(self, denied: Iterable[Need], *, phase: str, subject: str = "") -> None:
+    def __init__(self, denied: Iterable[Need], *, phase: str, subject: str = "", why: str = "") -> None:
         """Makes the error.
 
         Args:
             denied: What is not allowed, at least one.
             phase: What was being done.
             subject: `Kind/namespace/name` of what it was found out with; empty for what was only asked about.
+            why: Why all else is not done either, where that is not plain.
         """
         self.denied = tuple(dict.fromkeys(denied))
         super().__init__(
-            told(self.denied),
+            "\n  ".join(part for part in (told(self.denied), why) if part),
             subject=subject,
             phase=phase,
             status=403,
@@ -119,23 +126,56 @@ def _named(names: Sequence[str]) -> str:
     return f" ({', '.join(names[:_MOST_NAMES])}{more})" if names else ""
 
 
-def remedy_for(denied: Iterable[Need], work: str = "") -> str:
-    """Says what to do.
+def remedy_for(denied: Iterable[Need]) -> str:
+    """Says what to do, as far as it is known without the works of the run (permissions_advice.py).
 
     Args:
         denied: What is not allowed.
-        work: What was about to be done there; what is not allowed may be only the first of it.
 
     Returns:
         Which role has it.
     """
-    works = sorted(({one.work for one in denied} | {work}) - {"", "read" if work else ""})
+    works = sorted({one.work for one in denied if one.work})
     if not works:
         return "Somebody has to grant that to this user."
     return (
-        f"The role has it that `planton permissions {' '.join(works)}` prints (docs/permissions.md). Bind it, then run "
-        "the same command again."
+        f"The role has it that `planton permissions {' '.join(works)}` prints, with all other works that it shall have "
+        "(docs/permissions.md). Bind it, then run the same command again."
     )
+
+
+def refusals_in(text: str) -> list[Need]:
+    """Reads what is not allowed out of the words of a failure, ours or an API server's.
+
+    Args:
+        text: The words.
+
+    Returns:
+        What is not allowed, each once; without names.
+    """
+    found = [
+        Need(match["namespace"] or "", match["group"], match["resource"], match["verb"])
+        for match in _CANNOT.finditer(text)
+    ]
+    return list(dict.fromkeys(found))
+
+
+def reworded(text: str) -> str:
+    """Says in our words what an API server says of a refusal; who asked, is asked for and told in the remedy.
+
+    Args:
+        text: The words.
+
+    Returns:
+        The same, shorter.
+    """
+
+    def ours(match: re.Match[str]) -> str:
+        name = match["name"]
+        words = Need(match["namespace"] or "", match["group"], match["resource"], match["verb"]).words
+        return f"{words} ({name})" if name else words
+
+    return _REFUSAL.sub(ours, text)
 
 
 def denied_in(error: BaseException) -> tuple[Need, ...]:
@@ -283,11 +323,13 @@ def _is_allowed(server: Server, need: Need) -> bool:
     }
     body: dict[str, Any] = {
         "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
+        "kind": _REVIEW,
         "spec": {"resourceAttributes": {name: value for name, value in asked.items() if value}},
     }
     try:
-        answer = server.send(Request("POST", _REVIEWS, (), body, "application/json"), "permissions")[1]
+        answer = server.send(Request("POST", _REVIEWS, (), body, "application/json"), "permissions", is_kind(_REVIEW))[
+            1
+        ]
     except ApiError as error:
         # Who may not even ask may still do it, and hears of a refusal when it comes.
         if error.status in (403, 404, 405):

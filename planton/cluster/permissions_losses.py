@@ -2,23 +2,33 @@
 
 The namespace in which that happens is left alone from then on, since what comes later there depends on what came
 before. The others go on, unless something shared is still to be written: pods must not be told of Secrets that are not
-there.
+there, and no database may inherit other settings while its own, that keep it as it is, are not written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from planton.cluster._resources import NAMESPACE, POSTGRESQL, SECRET, SERVICE, SERVICE_ACCOUNT, Key
+from planton.cluster._server import Server
 from planton.cluster._steps import Decisions, Step, with_action
 from planton.cluster.changes import Change
 from planton.cluster.operators import is_operator
 from planton.cluster.order import Stage
-from planton.cluster.permissions import Need, NoPermissionError, denied_in, remedy_for, told
+from planton.cluster.permissions import (
+    Need,
+    NoPermissionError,
+    denied_in,
+    denied_of,
+    needs_of,
+    remedy_for,
+    told,
+)
 from planton.cluster.permissions_needed import refused
 from planton.errors import ClusterError
 from planton.translate.archive_record import RECORD_CONFIGMAP
 
+_MOST_NAMES = 10
 _OF_DATABASES = (NAMESPACE, POSTGRESQL, SECRET, SERVICE, SERVICE_ACCOUNT)
 _LATER = "archives that are in use are written down by the next apply: a database was not written"
 
@@ -101,8 +111,35 @@ class Losses:
             phase=phase,
             status=error.status,
             reason=error.reason,
-            remedy=remedy_for(error.denied, "databases"),
+            remedy=remedy_for(error.denied),
         )
+
+    def check_ahead(self, server: Server) -> None:
+        """Makes sure that databases get their own settings, before the ones that they inherit are others.
+
+        Asked right then: it may be long since the plan, and between the two writes nothing else keeps a database where
+        it is.
+
+        Args:
+            server: The API server.
+
+        Raises:
+            NoPermissionError: Some may not be written; nothing shared was.
+            ApiError: The server could not be reached.
+        """
+        ahead = [step for step in self._steps if step.stage >= Stage.CONFIGURATION and step.desired is not None]
+        shared = [step.key.subject for step in ahead if is_shared(step, self._homes)]
+        if not shared:
+            return
+        wanted = {
+            need: step.key.subject
+            for step in ahead
+            if step.key.resource is POSTGRESQL
+            for need in needs_of(step.key, "create patch" if step.change.action == "created" else "patch")
+        }
+        if denied := denied_of(server, wanted):
+            databases = list(dict.fromkeys(wanted[need] for need in denied))
+            raise NoPermissionError(denied, phase=server.phase, why=not_in_part(shared, databases))
 
     def _is_alone(self, step: Step, denied: Sequence[Need]) -> bool:
         """Whether a refusal is about the namespace of a database and nothing else."""
@@ -114,10 +151,7 @@ class Losses:
     def _is_shared_ahead(self, now: Step) -> bool:
         """Whether something is still to be written on which databases of several namespaces depend."""
         return any(
-            step.desired is not None
-            and (step.stage, step.rank) > (now.stage, now.rank)
-            and (step.key.resource not in _OF_DATABASES or step.key.namespace in self._homes)
-            and not (step.stage is Stage.DATABASES and step.key.name == RECORD_CONFIGMAP)
+            (step.stage, step.rank) > (now.stage, now.rank) and (is_shared(step, self._homes) or _is_leaving(step))
             for step in self._steps
         )
 
@@ -128,7 +162,50 @@ class Losses:
         )
 
     def _spaces(self) -> set[str]:
-        return {_place(step.key) for step in self._steps if step.key.resource in _OF_DATABASES}
+        return {_place(step.key) for step in self._steps if step.key.resource in _OF_DATABASES} - self._homes
+
+
+def is_shared(step: Step, homes: Collection[str]) -> bool:
+    """Tells whether something is changed on which databases of several namespaces depend.
+
+    Args:
+        step: What is done.
+        homes: Namespaces of operators of the set.
+
+    Returns:
+        True for the operator, its configuration, its keys, and roles; the record of archives says only what is.
+    """
+    is_written = step.desired is not None or step.change.action == "deleted"
+    is_of_many = step.key.resource not in _OF_DATABASES or _place(step.key) in homes
+    return is_written and is_of_many and step.key.name != RECORD_CONFIGMAP
+
+
+def not_in_part(shared: Sequence[str], databases: Sequence[str]) -> str:
+    """Says why nothing is done where a database is closed and something shared changes.
+
+    Args:
+        shared: `Kind/namespace/name` of what is shared and changes, at least one.
+        databases: Likewise of the databases that may not be written.
+
+    Returns:
+        The words.
+    """
+    verb = (
+        "would inherit the new settings without its own"
+        if len(databases) == 1
+        else ("would inherit the new settings without their own")
+    )
+    return f"{_some(databases)} {verb}: {_some(shared)} would change. So that is not written either"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(names[:_MOST_NAMES]) + more
+
+
+def _is_leaving(step: Step) -> bool:
+    """Whether archives are written down before they are left: it must not be said of one that is not."""
+    return step.desired is not None and step.key.name == RECORD_CONFIGMAP and step.stage is not Stage.DATABASES
 
 
 def _place(key: Key) -> str:

@@ -1,7 +1,8 @@
 """Plans what is permitted: where one namespace of many is closed to the caller, the databases in it are left out.
 
 They are left out of the set before anything is decided, so that all that follows from the set (archives, the record of
-them, what pods are told) is what it is without them. What is shared is never done in part.
+them, what pods are told) is what it is without them. What is shared is never done in part: a database that is left out
+would inherit the operator's new settings without its own, which keep its archive where it is.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from planton.cluster._resources import POSTGRESQL, Key
 from planton.cluster._steps import Decisions, Step, change_of
 from planton.cluster.changes import Plan, Sealed
 from planton.cluster.order import Stage
-from planton.cluster.permissions import Need, denied_in
+from planton.cluster.permissions import Need, NoPermissionError, denied_in
+from planton.cluster.permissions_losses import is_shared, not_in_part
 from planton.cluster.permissions_needed import refused
 from planton.errors import ClusterError, PlantonError
 from planton.manifest import Manifests
@@ -35,6 +37,7 @@ def plan_permitted(messages: Manifests, make: MakePlan) -> Plan:
         The plan; the databases that are left out are in it as refused.
 
     Raises:
+        NoPermissionError: A database is left out, and something shared changes: it would inherit that.
         ClusterError: What is not permitted is shared, or is all that there is to do.
         PlantonError: As `make` raises it.
     """
@@ -55,7 +58,28 @@ def plan_permitted(messages: Manifests, make: MakePlan) -> Plan:
             for one in denied:
                 closed.setdefault(one.namespace, []).append(one)
             kept = rest
-    return _with_refused(plan, messages, closed) if closed else plan
+    if not closed:
+        return plan
+    if shared := _shared(plan, messages):
+        refusals = [need for found in closed.values() for need in found]
+        databases = [_key(one).subject for one in _databases(messages) if namespace_of(one) in closed]
+        raise NoPermissionError(refusals, phase="plan", why=not_in_part(shared, databases))
+    return _with_refused(plan, messages, closed)
+
+
+def _shared(plan: Plan, messages: Manifests) -> list[str]:
+    """Names what a plan changes that databases of several namespaces share."""
+    decisions: Decisions = plan._sealed.content
+    homes = {namespace_of(one) for one in messages if not isinstance(one, PostgresKubernetes)}
+    return [step.key.subject for step in (*decisions.steps, *decisions.prunes) if is_shared(step, homes)]
+
+
+def _databases(messages: Manifests) -> list[PostgresKubernetes]:
+    return [one for one in messages if isinstance(one, PostgresKubernetes)]
+
+
+def _key(message: PostgresKubernetes) -> Key:
+    return Key(POSTGRESQL, namespace_of(message), cluster_name(message.metadata.name))
 
 
 def _without(messages: Manifests, spaces: Collection[str]) -> Manifests | None:
@@ -74,10 +98,9 @@ def _without(messages: Manifests, spaces: Collection[str]) -> Manifests | None:
 
 def _with_refused(plan: Plan, messages: Manifests, closed: Mapping[str, list[Need]]) -> Plan:
     steps = []
-    for one in messages:
-        if isinstance(one, PostgresKubernetes) and namespace_of(one) in closed:
-            space = namespace_of(one)
-            key = Key(POSTGRESQL, space, cluster_name(one.metadata.name))
+    for one in _databases(messages):
+        if (space := namespace_of(one)) in closed:
+            key = _key(one)
             steps.append(refused(Step(key, change_of(key, "refused"), Stage.DATABASES, 0), closed[space]))
     decisions: Decisions = plan._sealed.content
     denied = (*decisions.denied, *(need for found in closed.values() for need in found))

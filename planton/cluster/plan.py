@@ -42,6 +42,7 @@ from planton.cluster.ownership import SET_LABEL, is_ours, is_pod_account, labell
 from planton.cluster.permissions import together
 from planton.cluster.safety import refusals
 from planton.errors import ConflictError, FieldConflict, RefusedError
+from planton.translate.archive_record import no_room
 from planton.translate.contract import KubernetesObject
 
 _MANAGER_IN_CONFLICT = re.compile(r'conflict with "([^"]*)"')
@@ -267,8 +268,12 @@ class _Planner:
 
     def remember(self, record: RecordChange | None) -> list[_Outcome]:
         """Decides about the record of archives: it is written before any of them is left."""
-        if record is None or record.desired is None:
+        if record is None:
             return []
+        warning = no_room(record.left_out) if record.left_out else ""
+        if record.desired is None:
+            unchanged = _step(record.live or {}, change_of(record.key, "unchanged"), record.key) if warning else None
+            return [_Outcome(replace(unchanged, warning=warning))] if unchanged is not None else []
         try:
             outcome = self.decide(record.key, record.desired, record.live)
         except ApiError as error:
@@ -281,7 +286,7 @@ class _Planner:
             # What is left is written down before, and with which key what is taken is encrypted: so after the Secrets.
             # What is taken alone comes once the databases are there.
             stage, rank = (Stage.SECRETS, 9) if record.is_needed else (Stage.DATABASES, 9)
-            outcome.step = replace(outcome.step, stage=stage, rank=rank)
+            outcome.step = replace(outcome.step, stage=stage, rank=rank, warning=warning)
         return [outcome]
 
     def _namespace(self, key: Key, desired: KubernetesObject, live: KubernetesObject | None, *, asks: bool) -> _Outcome:
@@ -390,7 +395,10 @@ def _untouched(key: Key, obj: KubernetesObject, live: KubernetesObject | None = 
 
 
 def _terminating(namespace: str) -> str:
-    return f"Namespace/{namespace} is being deleted: wait until it is gone, then run the same command again"
+    return (
+        f"Namespace/{namespace} is being deleted: wait until it is gone, then run the same command again, or leave out "
+        "the manifests of what is in it"
+    )
 
 
 def _reason(

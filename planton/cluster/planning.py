@@ -78,7 +78,7 @@ def plan_set(
     return Plan(
         connection.identity,
         changes,
-        tuple(warnings),
+        (*warnings, *(Problem(step.warning, subject=step.key.subject) for step in steps if step.warning)),
         effects_in(changes),
         tuple(target_clusters),
         Sealed(decisions),

@@ -72,6 +72,7 @@ class _World:
     operators: Sequence[LiveOperator]
     server: Server
     begun_with: frozenset[tuple[str, str]]
+    known: Mapping[str, frozenset[str]]
 
     def has_operator(self, namespace: str) -> bool:
         """Whether the set still has the operator of a namespace; of any, for what stands in none."""
@@ -126,6 +127,9 @@ def plan_prune(
         tuple(operators),
         server,
         frozenset(one for database in databases for one in _begun_with(database)),
+        _by_namespace(
+            [*(key_of(one, POSTGRESQL) for one in databases), *(one for one in rendered if one.resource is POSTGRESQL)]
+        ),
     )
     steps = []
     for resource, objects in zip(types, lists, strict=True):
@@ -134,6 +138,13 @@ def plan_prune(
             if key not in world.rendered and (step := _decide(key, obj, world)) is not None:
                 steps.append(step)
     return steps
+
+
+def _by_namespace(databases: Iterable[Key]) -> dict[str, frozenset[str]]:
+    names: dict[str, set[str]] = {}
+    for key in databases:
+        names.setdefault(key.namespace, set()).add(key.name)
+    return {namespace: frozenset(found) for namespace, found in names.items()}
 
 
 def _begun_with(database: KubernetesObject) -> Iterable[tuple[str, str]]:
@@ -167,7 +178,12 @@ def _decide(key: Key, obj: KubernetesObject, world: _World) -> Step | None:
     stage, rank = place(obj)
     step = Step(key, change_of(key, action, reason=reason or "no longer in the set"), stage, rank)
     metadata = obj["metadata"]
-    return replace(step, uid=str(metadata["uid"]), resource_version=str(metadata["resourceVersion"]))
+    return replace(
+        step,
+        uid=str(metadata["uid"]),
+        resource_version=str(metadata["resourceVersion"]),
+        databases=world.known.get(key.namespace, frozenset()),
+    )
 
 
 def _why_kept(key: Key, obj: KubernetesObject, world: _World) -> str:
@@ -286,12 +302,12 @@ def refers_to_secret(spec: Mapping[str, Any], name: str) -> bool:
 
 
 def _mounts_secret(part: Any, name: str) -> bool:
-    """Looks through volumes of every kind: `secret`, `projected`, and the references of drivers."""
+    """Looks through volumes of every kind, `secret`, `projected`, and the references of drivers; and variables."""
     if isinstance(part, Mapping):
         for key, value in part.items():
             if key == "secretName" and value == name:
                 return True
-            is_reference = key == "secret" or key.lower().endswith("secretref")
+            is_reference = key == "secret" or key.lower().endswith(("secretref", "secretkeyref"))
             if is_reference and isinstance(value, Mapping) and value.get("name") == name:
                 return True
         return any(_mounts_secret(value, name) for value in part.values())
@@ -311,8 +327,10 @@ def prune_one(server: Server, step: Step) -> Change:
     Raises:
         ClusterError: The server refused.
     """
-    if step.key.resource is SECRET and (reason := secret_user(server, step.key.namespace, step.key.name)):
-        return change_of(step.key, "skipped", reason=f"left alone: {reason} refers to it")
+    if step.key.resource is SECRET:
+        reason = secret_user(server, step.key.namespace, step.key.name)
+        if reason := f"{reason} refers to it" if reason else _database_against(server, step):
+            return change_of(step.key, "skipped", reason=f"left alone: {reason}")
     try:
         server.delete(step.key, uid=step.uid, resource_version=step.resource_version)
     except ApiError as error:
@@ -321,6 +339,18 @@ def prune_one(server: Server, step: Step) -> Change:
         # A Deployment's status changes all the time, an owner does not: look again, and delete only what is still ours.
         return _again(server, step)
     return step.change
+
+
+def _database_against(server: Server, step: Step) -> str:
+    """Says which database of the namespace, as they are now, speaks against pruning a Secret; empty for none."""
+    for database in server.list(POSTGRESQL, step.key.namespace) or ():
+        subject = key_of(database, POSTGRESQL).subject
+        if _mounts_secret(database.get("spec") or {}, step.key.name):
+            return f"{subject} refers to it"
+        # Whether it needs the Secret was judged without it.
+        if database["metadata"]["name"] not in step.databases:
+            return f"{subject} was not there when this was planned"
+    return ""
 
 
 def _again(server: Server, step: Step) -> Change:

@@ -66,8 +66,11 @@ class Refresh:
         """Says nothing of what it holds."""
         return "<Refresh>"
 
-    def read(self) -> Inventory:
+    def read(self, *, databases_too: bool = True) -> Inventory:
         """Reads the facts of the cluster.
+
+        Args:
+            databases_too: Whether Namespaces and databases are read, and not only what is known of the operator.
 
         Returns:
             The facts.
@@ -76,13 +79,16 @@ class Refresh:
             ClusterError: The server refused, or the operator's backup settings are not those of the plan.
             RefusedError: There are several operators by now.
         """
-        hostnames = any(isinstance(one, PostgresKubernetes) and one.spec.ingress.enabled for one in self._messages)
+        hostnames = databases_too and any(
+            isinstance(one, PostgresKubernetes) and one.spec.ingress.enabled for one in self._messages
+        )
         inventory = read_inventory(
             self._server,
             set_operator=self._operator,
             chosen=self._options.operator_namespace,
             hostnames=hostnames,
-            sources=wanted_sources(self._messages),
+            sources=wanted_sources(self._messages) if databases_too else {},
+            databases_too=databases_too,
         )
         if self._operator is None:
             if _facts(inventory.platform) != _facts(self._platform):
@@ -136,7 +142,7 @@ class Refresh:
         if self._operator is not None or self._platform is None:
             return
         try:
-            platform = self.read().platform
+            platform = self.read(databases_too=False).platform
         except RefusedError as error:
             raise no_longer_right("", str(error)) from None
         if platform is not None and (missing := admission.missing_secret(platform)):

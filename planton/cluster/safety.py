@@ -87,7 +87,7 @@ def _volume(key: Key, desired: KubernetesObject, live: KubernetesObject) -> list
         return []
     return [
         f"{key.subject}: the volume is {before_text} and cannot shrink to {after_text}: Kubernetes only lets volumes "
-        "grow. Clone the database into a smaller one instead"
+        "grow. Clone the database into a smaller one instead; until then write the old size, or leave its manifest out"
     ]
 
 

@@ -16,6 +16,7 @@ from planton.cluster.generations import OldCredentials
 from planton.cluster.inventory import Inventory
 from planton.cluster.own_secrets import read_outdated
 from planton.cluster.ownership import labels_of
+from planton.cluster.permissions import Need
 from planton.cluster.restored import Restoration, restoration
 from planton.cluster.wait import FAILED, RUNNING, rollout
 from planton.manifest.redaction import without_credentials
@@ -90,6 +91,7 @@ class ResourceStatus:
         restoration: Whether a database that was to start from an archive, or follows one, has come up with what was in
             it; None for every other.
         archive: How fresh the archive of a database is; None for one without backups, and when it was not asked for.
+        denied: What the caller would have to be allowed to see it; nothing else is known of it then but `exists`.
     """
 
     message: Resource = field(repr=False)
@@ -107,6 +109,37 @@ class ResourceStatus:
     problems: tuple[str, ...] = ()
     restoration: Restoration | None = None
     archive: ArchiveStatus | None = None
+    denied: tuple[Need, ...] = ()
+
+
+def status_denied(message: Resource, inventory: Inventory, denied: Sequence[Need]) -> ResourceStatus:
+    """Says of a resource that it may not be looked at.
+
+    Args:
+        message: The resource, with its defaults filled.
+        inventory: Facts of the cluster.
+        denied: What is not allowed, at least one.
+
+    Returns:
+        Its status.
+    """
+    filled = without_credentials(message)
+    namespace = namespace_of(filled)
+    if isinstance(filled, PostgresOperatorKubernetes):
+        exists = any(one.namespace == namespace and one.name == OPERATOR for one in inventory.operators)
+    else:
+        exists = _live(inventory, namespace, cluster_name(filled.metadata.name)) is not None
+    if exists:
+        fill_outputs(filled)
+    return ResourceStatus(
+        filled,
+        f"{filled.kind}/{filled.metadata.name}",
+        namespace,
+        exists,
+        ready=False,
+        problems=tuple(f"no permission: {one.words}" for one in denied),
+        denied=tuple(denied),
+    )
 
 
 def with_outputs(message: Resource) -> Resource:

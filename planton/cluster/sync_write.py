@@ -13,7 +13,7 @@ from planton.cluster.compare import foreign_data, is_settled, is_unchanged_by
 from planton.cluster.diff import field_changes, removed_keys
 from planton.cluster.ownership import SET_LABEL, is_ours, is_pod_account, labelled, labels_of
 from planton.cluster.plan import conflicts_of, foreign_object
-from planton.cluster.stale import only_over
+from planton.cluster.stale import only_new, only_over
 from planton.cluster.sync_state import NOT_OURS, PHASE
 from planton.errors import ClusterError, ConflictError
 from planton.translate.contract import KubernetesObject
@@ -115,23 +115,23 @@ def write_over(
         return change_of(key, "unchanged")
     try:
         # The operator has written the annotations of an account that it has made, from what it was told before.
-        answer, is_new = server.apply(key, only_over(desired, live), force=is_pod_account(desired))
+        sent = only_over(desired, live) if live is not None else only_new(desired)
+        answer, _ = server.apply(key, sent, force=is_pod_account(desired))
     except ApiError as error:
-        if conflicts := conflicts_of(error, key.subject):
+        # Of one that somebody has made since the look it is not known yet whose it is: that comes before its fields.
+        if live is not None and (conflicts := conflicts_of(error, key.subject)):
             raise ConflictError(conflicts, remedy=_TAKEN) from None
-        if error.status != 409 or live is None:
+        if error.status != 409:
             raise
         now = server.get(key) if error.may_have_arrived else None
-        if now is None or not is_settled(desired, now):
+        if now is None or not is_settled(desired, now) or (live is None and foreign_data(desired, now)):
             return None
         # The first attempt has written it, and its answer was lost on the way.
-        answer, is_new = now, False
+        answer = now
     if removals and not _remove(server, key, answer, removals):
         return None
-    if is_new:
-        return change_of(key, "created", effects=tuple(effects))
     if live is None:
-        return change_of(key, "configured", effects=tuple(effects), reason="somebody else had just made it")
+        return change_of(key, "created", effects=tuple(effects))
     if not removals and is_unchanged_by(live, answer):
         return change_of(key, "unchanged")
     diff = (*field_changes(live, answer, server.scrubber), *removed_keys(removals, server.scrubber))

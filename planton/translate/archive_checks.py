@@ -19,6 +19,7 @@ from planton.translate.effective_archive import archive_of
 from planton.translate.existing import Existing, ExistingDatabase
 from planton.translate.live_checks import Finding, Placed
 from planton.translate.platform import BackupPlatform
+from planton.translate.pod_variables import layered
 
 SHARED = "two databases that archive to one place destroy each other's backups"
 NESTED = (
@@ -73,7 +74,7 @@ class _Taken:
 
 
 def _archive_under(database: ExistingDatabase, inherited: Mapping[str, str]) -> ArchiveIdentity | None:
-    environment = {**inherited, **database.environment}
+    environment = layered(database.environment, inherited)
     return archive_of(environment, name=database.name, namespace=database.namespace, version=database.version)
 
 
@@ -169,7 +170,7 @@ def clone_warnings(others: Sequence[ExistingDatabase], platform: BackupPlatform 
     for live in others:
         archive = _archive_under(live, inherited)
         source = archive_of(
-            {**inherited, **live.environment, **live.clone},
+            {**layered(live.environment, inherited), **live.clone},
             name=live.name,
             namespace=live.namespace,
             version=live.version,

@@ -12,10 +12,11 @@ that are missing, as when an apply before it was killed.
 
 The record is one ConfigMap with one key an archive, and no secret in it: of encryption, the method, and the name and
 the generation of the Secret with the key. An entry of an archive that was left behind also has what is needed to read
-it with no custom resource (reading_facts.py). With some 300 bytes for an archive in use the record holds about 3,000 of
-them, with some 900 for one that was left about 1,000. When it is full, archives that are only in use are not added any
-more, one that is left behind is written without what is needed to read it, and when even that has no room, the plan
-ends. (Annotations of the operator's own ConfigMap would go with it when backup_config is taken out of its manifest;
+it with no custom resource (reading_facts.py). With some 300 bytes for an archive in use the record holds about 2,600 of
+them, with some 900 for one that was left about 1,000. Archives that are only in use are added as long as there is room
+beside what is kept free for those that are left, and a plan says how many are not; one that is left behind is written
+without what is needed to read it when there is no room for that, and when even so there is none, the plan ends.
+(Annotations of the operator's own ConfigMap would go with it when backup_config is taken out of its manifest;
 those of a Namespace that is not ours are not ours to write.) It forgets nothing by itself: whoever empties an archive
 may take its key out.
 """
@@ -50,6 +51,8 @@ UNKNOWN = "?"
 """Encryption of an archive that was written down before encryption was."""
 # A ConfigMap holds at most 1 MiB.
 _LARGEST = 900_000
+# Kept free of archives that are in use: these can be found by their databases, those that were left nowhere else.
+_FOR_LEFT = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +163,51 @@ def with_left(data: Mapping[str, str], left: Iterable[LeftArchive]) -> dict[str,
     return dict(sorted({**data, **fresh}.items()))
 
 
+def with_taken(data: Mapping[str, str], taken: Iterable[LeftArchive]) -> tuple[dict[str, str], int]:
+    """Adds archives in use to the record, as long as there is room.
+
+    Args:
+        data: Data of the ConfigMap.
+        taken: Archives in use.
+
+    Returns:
+        The data with them, sorted; and how many do not fit, or not as they are now.
+    """
+    taken = list(taken)
+    wanted = with_left(data, taken)
+    if _size(wanted) <= _LARGEST - _FOR_LEFT:
+        return wanted, 0
+    found, size, left_out = dict(data), _size(data), 0
+    for key in (one.key for one in taken):
+        there = found.get(key)
+        if there == wanted[key]:
+            continue
+        more = _bytes(key, wanted[key]) - (_bytes(key, there) if there is not None else 0)
+        if size + more <= (_LARGEST if there is not None else _LARGEST - _FOR_LEFT):
+            found[key] = wanted[key]
+            size += more
+        else:
+            left_out += 1
+    return dict(sorted(found.items())), left_out
+
+
+def no_room(count: int) -> str:
+    """Says that archives in use are not in the record.
+
+    Args:
+        count: How many.
+
+    Returns:
+        What is wrong, and the remedy.
+    """
+    some = f"{count} archives in use do" if count > 1 else "1 archive in use does"
+    return (
+        f"{some} not fit into ConfigMap {RECORD_CONFIGMAP}, in which there is room for archives that are left behind "
+        "only: a database that is deleted without planton leaves no word of such an archive, so that a new one of its "
+        "name may write into it. Take the keys of archives out of it that were emptied"
+    )
+
+
 def elsewhere(record: Iterable[LeftArchive], archive: ArchiveIdentity, namespace: str, name: str) -> list[LeftArchive]:
     """Finds archives of a database that it cannot go back to, once it has begun to write to another one.
 
@@ -222,7 +270,15 @@ def is_full(data: Mapping[str, str]) -> bool:
     Returns:
         True when it would soon be refused.
     """
-    return sum(len(key.encode()) + len(value.encode()) for key, value in data.items()) > _LARGEST
+    return _size(data) > _LARGEST
+
+
+def _size(data: Mapping[str, str]) -> int:
+    return sum(_bytes(key, value) for key, value in data.items())
+
+
+def _bytes(key: str, value: str) -> int:
+    return len(key.encode()) + len(value.encode())
 
 
 def record_object(namespace: str, data: Mapping[str, str]) -> KubernetesObject:

@@ -46,6 +46,9 @@ def translate(message: PostgresKubernetes, platform: BackupPlatform | None, exis
     Returns:
         Its objects, and what is wrong or worth saying.
     """
+    # Held from here on: each who asks a message for one in it gets a new one, unless somebody holds it.
+    spec, _metadata = message.spec, message.metadata
+    container, _config = spec.container, spec.backup_config
     naming = Naming(message)
     namespace = naming.namespace
     backup = backup_of(message, platform, existing)
@@ -65,16 +68,16 @@ def translate(message: PostgresKubernetes, platform: BackupPlatform | None, exis
         annotations = platform.service_account_annotations if platform is not None else {}
         if annotations or namespace in existing.annotated_accounts:
             objects.append(service_account(annotations, namespace))
-    if message.spec.ingress.enabled:
+    if spec.HasField("ingress") and spec.ingress.enabled:
         objects.append(external_service(message))
-        if not message.spec.ingress.allowed_source_ranges:
+        if not spec.ingress.allowed_source_ranges:
             warnings.append(
                 Problem(
                     "is not given: the database is open to every address that reaches its load balancer",
                     "spec.ingress.allowed_source_ranges",
                 )
             )
-    if message.spec.container.replicas == 0:
+    if container.replicas == 0:
         warnings.append(Problem("is 0: the database is stopped, and nothing is archived", "spec.container.replicas"))
     archive = None
     if backup.prefix:

@@ -11,6 +11,7 @@ from planton.translate.effective_archive import archive_address
 from planton.translate.existing import Existing, ExistingDatabase
 from planton.translate.names import cluster_name, namespace_of
 from planton.translate.platform import BackupPlatform, capped
+from planton.translate.pod_variables import layered
 from planton.translate.versions import OPERATOR_VERSIONS, OperatorVersion
 from planton.types import PostgresOperatorKubernetes, Resource
 
@@ -154,7 +155,7 @@ def _wrong(live: ExistingDatabase, given: _Given) -> Iterator[tuple[str, str, st
     """Says what is wrong with a live database: what kind of thing it is, its path, and the words."""
     name = f"{live.namespace}/{live.name}"
     operator = given.operator
-    environment = {**given.environment, **live.environment}
+    environment = layered(live.environment, given.environment)
     if live.version and live.version not in operator.postgres_versions:
         yield (
             "version",

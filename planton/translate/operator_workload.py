@@ -74,9 +74,9 @@ def operator_deployment(
             "replicas": 1,
             # Two operators on one set of namespaces fight: the old one goes before the new one comes.
             "strategy": {"type": "Recreate"},
-            "selector": {"matchLabels": selector},
+            "selector": {"matchLabels": dict(selector)},
             "template": {
-                "metadata": {"labels": selector, "annotations": {CHECKSUM_ANNOTATION: checksum}},
+                "metadata": {"labels": dict(selector), "annotations": {CHECKSUM_ANNOTATION: checksum}},
                 "spec": {
                     "serviceAccountName": OPERATOR,
                     "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},

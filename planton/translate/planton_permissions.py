@@ -137,6 +137,25 @@ PERMISSIONS: tuple[Permission, ...] = (
         ("", "endpoints", "get", "the same, where Patroni keeps it there (operator 1.15)"),
         ("", "persistentvolumeclaims", "list", "whether a new database finds a volume of its name"),
     ),
+    # The operator's own objects, when its manifest is in the set: a plan compares them.
+    *_of(
+        "read",
+        "cluster",
+        (
+            RBAC,
+            "clusterroles",
+            "get",
+            "whether the operator's roles are as they should be",
+            [OPERATOR, POD_SERVICE_ACCOUNT],
+        ),
+        (RBAC, "clusterrolebindings", "get", "likewise", [OPERATOR]),
+    ),
+    *_of(
+        "read",
+        "operator",
+        ("", "serviceaccounts", "get", "whether the operator's account is as it should be", [OPERATOR]),
+        ("", "services", "get", "likewise its Service", [OPERATOR]),
+    ),
     *_of(
         "databases",
         "cluster",

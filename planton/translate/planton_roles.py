@@ -19,6 +19,8 @@ from planton.types import PostgresOperatorKubernetes, PostgresOperatorKubernetes
 
 NAME = "planton"
 """What the names of the roles begin with, unless another is given."""
+ROLES_LABEL = "planton.ai/roles"
+"""Label of all that is printed together; its value is that name."""
 
 _Atoms = dict[tuple[str, str], dict[str, set[str]]]
 
@@ -73,8 +75,8 @@ def planton_roles(
         bindings.append(_binding(name, operator_namespace, "Role", name, subject))
     if placed["databases"]:
         inside = f"{name}-databases"
-        objects.append(_role("ClusterRole", inside, "", _merged(placed["databases"])))
-        bindings += [_binding(inside, space, "ClusterRole", inside, subject) for space in namespaces or ("",)]
+        objects.append(_role("ClusterRole", inside, "", _merged(placed["databases"]), name))
+        bindings += [_binding(inside, space, "ClusterRole", inside, subject, name) for space in namespaces]
     return objects + (bindings if subject is not None else [])
 
 
@@ -144,24 +146,32 @@ def _merged(rules: Iterable[KubernetesObject]) -> list[KubernetesObject]:
     return merged
 
 
-def _metadata(name: str, namespace: str) -> KubernetesObject:
+def _metadata(name: str, namespace: str, set_name: str) -> KubernetesObject:
     # Not the labels by which planton knows its own: whoever applies this owns it.
     metadata: KubernetesObject = {"name": name}
     if namespace:
         metadata["namespace"] = namespace
-    metadata["labels"] = {"app.kubernetes.io/name": "planton", "app.kubernetes.io/part-of": "planton"}
+    metadata["labels"] = {
+        "app.kubernetes.io/name": "planton",
+        "app.kubernetes.io/part-of": "planton",
+        # What was printed together goes together: by `kubectl delete -l`.
+        ROLES_LABEL: set_name,
+    }
     return metadata
 
 
-def _role(kind: str, name: str, namespace: str, rules: list[KubernetesObject]) -> KubernetesObject:
-    return {"apiVersion": f"{RBAC}/v1", "kind": kind, "metadata": _metadata(name, namespace), "rules": rules}
+def _role(kind: str, name: str, namespace: str, rules: list[KubernetesObject], set_name: str = "") -> KubernetesObject:
+    metadata = _metadata(name, namespace, set_name or name)
+    return {"apiVersion": f"{RBAC}/v1", "kind": kind, "metadata": metadata, "rules": rules}
 
 
-def _binding(name: str, namespace: str, kind: str, role: str, subject: Mapping[str, str] | None) -> KubernetesObject:
+def _binding(
+    name: str, namespace: str, kind: str, role: str, subject: Mapping[str, str] | None, set_name: str = ""
+) -> KubernetesObject:
     return {
         "apiVersion": f"{RBAC}/v1",
         "kind": "RoleBinding" if namespace else "ClusterRoleBinding",
-        "metadata": _metadata(name, namespace),
+        "metadata": _metadata(name, namespace, set_name or name),
         "roleRef": {"apiGroup": RBAC, "kind": kind, "name": role},
         "subjects": [dict(subject or {})],
     }

@@ -41,6 +41,14 @@ def layered(*layers: Mapping[str, T]) -> dict[str, T]:
         Name -> value.
     """
     found: dict[str, T] = {}
+    for layer in layers:
+        found |= layer
+    # Nearly always no name stands there in two ways, and then it is done by dictionaries: a thousand databases ask.
+    if len(set(map(str.casefold, found))) == len(found):
+        for layer in reversed(layers):
+            found |= layer
+        return found
+    found = {}
     seen: set[str] = set()
     for layer in layers:
         for name, value in layer.items():

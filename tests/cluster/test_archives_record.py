@@ -315,6 +315,28 @@ def test_a_record_that_is_full_ends_a_plan(installed: Installed, name: str) -> N
         installed.harness.edit(body, {"data": {key: None}})
 
 
+def test_archives_in_use_that_have_no_room_are_told_of(installed: Installed, name: str) -> None:
+    installed.apply(database(f"{name}a"))
+    body: Object = {"apiVersion": "v1", "kind": "ConfigMap"}
+    body["metadata"] = {"name": "planton-archives", "namespace": "postgres-operator"}
+    installed.harness.edit(body, {"data": {f"full-{name}": "x" * 800_000}})
+    try:
+        done = installed.apply(database(f"{name}b"))
+        (warning,) = [str(one) for one in done.warnings if "planton-archives" in str(one)]
+        assert warning.startswith(f"{RECORD}: 1 archive in use does not fit into ConfigMap planton-archives")
+        assert not record(installed, f"{name}b")
+        # Also when nothing is to be done; and of others it is not said.
+        plan = installed.plan(database(f"{name}b"))
+        assert not plan.changed
+        assert [str(one) for one in plan.warnings if "planton-archives" in str(one)] == [warning]
+        assert not [one for one in installed.plan(database(f"{name}a")).warnings if "planton-archives" in str(one)]
+        # One that is left has a place.
+        assert delete(installed, f"{name}b")[RECORD] == "configured"
+        assert [one["why"] for one in record(installed, f"{name}b")] == ["deleted"]
+    finally:
+        installed.harness.edit(body, {"data": {f"full-{name}": None}})
+
+
 def test_a_config_map_of_somebody_elses_is_in_the_way(harness: Harness, served: None, space: str) -> None:
     harness.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space}})
     name = {"name": "planton-archives", "namespace": space}

@@ -38,7 +38,8 @@ class Script:
 
 
 def status(code: int, reason: str, message: str, **details: Any) -> Answer:
-    return code, {}, {"kind": "Status", "code": code, "reason": reason, "message": message, "details": details}
+    told = {"kind": "Status", "apiVersion": "v1", "code": code, "reason": reason, "message": message}
+    return code, {}, {**told, "details": details}
 
 
 @pytest.fixture
@@ -99,7 +100,14 @@ def script(tmp_path: Path) -> Iterator[Script]:
 
 
 KEY = Key(CONFIG_MAP, "space", "settings")
-GOOD: Answer = (200, {}, {"metadata": {"name": "settings"}})
+
+
+def settings(**metadata: str) -> dict[str, Any]:
+    own = {"name": "settings", "namespace": "space", "uid": "1", "resourceVersion": "7", **metadata}
+    return {"kind": "ConfigMap", "apiVersion": "v1", "metadata": own}
+
+
+GOOD: Answer = (200, {}, settings())
 REQUESTS = {
     "get": get(KEY.path),
     "apply": apply_patch(KEY.path, {}, manager="planton", force=False, dry_run=False),
@@ -336,7 +344,11 @@ def test_requests_are_what_an_api_server_expects(script: Script) -> None:
         script.connection.send(request, subject="", phase="", scrub=str)
     path = "/api/v1/namespaces/space/configmaps/settings"
     assert script.asked == [
-        ("PATCH", f"{path}?fieldManager=planton&force=true&dryRun=All&fieldValidation=Ignore", "application/apply-patch+yaml"),
+        (
+            "PATCH",
+            f"{path}?fieldManager=planton&force=true&dryRun=All&fieldValidation=Ignore",
+            "application/apply-patch+yaml",
+        ),
         ("PATCH", f"{path}?fieldManager=planton", "application/merge-patch+json"),
         ("DELETE", path, "application/json"),
     ]
@@ -347,7 +359,7 @@ def test_requests_are_what_an_api_server_expects(script: Script) -> None:
 
 def page(*names: str, token: str = "") -> Answer:
     items = [{"metadata": {"name": name, "namespace": "space"}} for name in names]
-    return 200, {}, {"metadata": {"continue": token}, "items": items}
+    return 200, {}, {"kind": "ConfigMapList", "apiVersion": "v1", "metadata": {"continue": token}, "items": items}
 
 
 def test_lists_come_in_pages(script: Script) -> None:
@@ -369,7 +381,7 @@ def test_a_list_that_became_too_old_is_begun_again(script: Script) -> None:
 
 def test_only_404_is_absent(script: Script) -> None:
     server = Server(script.connection, "test")
-    script.answers = [status(404, "NotFound", "no"), status(404, "NotFound", "no")]
+    script.answers = [status(404, "NotFound", "no", name="settings", kind="configmaps"), status(404, "NotFound", "no")]
     assert server.get(KEY) is None
     assert server.list(CONFIG_MAP) is None
     script.answers = [status(403, "Forbidden", "no"), status(403, "Forbidden", "no")]
@@ -379,26 +391,29 @@ def test_only_404_is_absent(script: Script) -> None:
         server.list(CONFIG_MAP)
 
 
+GONE = status(404, "NotFound", "no", name="settings", kind="configmaps")
+
+
 def test_a_deletion_of_what_is_gone_is_no_failure(script: Script) -> None:
     server = Server(script.connection, "test")
-    script.answers = [GOOD, status(404, "NotFound", "no")]
+    script.answers = [GOOD, GONE]
     assert server.delete(KEY, uid="1")
     assert not server.delete(KEY, uid="1")
 
 
 def test_a_deletion_whose_answer_was_lost_is_one_of_ours(script: Script) -> None:
     server = Server(script.connection, "test")
-    script.answers = [GOOD, None, status(404, "NotFound", "no")]
+    script.answers = [GOOD, None, GONE]
     server.get(KEY)
     assert server.delete(KEY, uid="1")
     # With a finalizer it is still there, and its version is another because of that.
-    going: Answer = (200, {}, {"metadata": {"uid": "1", "deletionTimestamp": "2026-01-01T00:00:00Z"}})
+    going: Answer = (200, {}, settings(deletionTimestamp="2026-01-01T00:00:00Z"))
     conflict = status(409, "Conflict", "the ResourceVersion in the precondition does not match")
     script.answers = [None, conflict, going]
     assert server.delete(KEY, uid="1", resource_version="2")
     # Where it is another object, or stays, the conflict is one.
     for other in ({"uid": "2", "deletionTimestamp": "x"}, {"uid": "1"}):
-        script.answers = [None, conflict, (200, {}, {"metadata": other})]
+        script.answers = [None, conflict, (200, {}, settings(**other))]
         with pytest.raises(ApiError):
             server.delete(KEY, uid="1", resource_version="2")
     script.answers = [conflict]

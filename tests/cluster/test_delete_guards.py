@@ -12,6 +12,7 @@ import pytest
 import planton
 from planton.cluster import DeleteOptions
 from planton.cluster._connection import get
+from planton.cluster._genuine import is_kind
 from planton.cluster._resources import key_of
 from planton.cluster._steps import Step, change_of
 from planton.cluster.admission import operator_of
@@ -66,7 +67,7 @@ def test_a_namespace_is_not_empty_with_a_kind_of_no_preferred_version(harness: H
 
 def _is_served(harness: Harness, path: str) -> bool:
     with contextlib.suppress(ClusterError):
-        return bool(harness.server.send(get(path), "gadgets"))
+        return bool(harness.server.send(get(path), "gadgets", is_kind("GadgetList")))
     return False
 
 

@@ -131,7 +131,8 @@ def test_a_terminating_namespace_is_refused_with_the_reason(harness: Harness, sp
     with pytest.raises(RefusedError) as caught:
         harness.plan([namespace(space), config_map(space, a="2"), secret(space)])
     assert caught.value.reasons == (
-        f"Namespace/{space} is being deleted: wait until it is gone, then run the same command again",
+        f"Namespace/{space} is being deleted: wait until it is gone, then run the same command again, or leave out "
+        "the manifests of what is in it",
     )
 
 

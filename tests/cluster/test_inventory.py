@@ -10,7 +10,7 @@ import pytest
 
 from planton.cluster._resources import SECRET, Key, ResourceType
 from planton.cluster._server import Server
-from planton.cluster.inventory import Inventory, read_inventory
+from planton.cluster.inventory import Inventory, database_facts, read_inventory
 from planton.cluster.operators import operators_in, read_settings
 from planton.errors import ClusterError, RefusedError
 from planton.translate.platform import PLATFORM_ANNOTATION
@@ -210,6 +210,34 @@ def test_databases_are_facts() -> None:
     assert database.references == {"B"}
     assert existing.terminating_namespaces == {"a"}
     assert existing.from_cluster
+
+
+@pytest.mark.parametrize(
+    ("entries", "environment", "references"),
+    [
+        # Of two with one name the operator takes the first, in capitals or not, whatever it is.
+        ([{"name": "A", "value": "1"}, {"name": "A", "value": "2"}], {"A": "1"}, set()),
+        ([{"name": "a", "value": "1"}, {"name": "A", "value": "2"}], {"a": "1"}, set()),
+        ([{"name": "A", "valueFrom": {"fieldRef": {}}}, {"name": "A", "value": "2"}], {}, {"A"}),
+        ([{"name": "A", "value": "1"}, {"name": "a", "valueFrom": {"fieldRef": {}}}], {"A": "1"}, set()),
+        # Go reads null as nothing.
+        ([{"name": "A", "value": None}, {"name": "B"}], {"A": "", "B": ""}, set()),
+        ([{"name": "A", "value": "1", "valueFrom": None}], {"A": "1"}, set()),
+        (["none", {"value": "1"}, {"name": None, "value": "1"}], {}, set()),
+    ],
+)
+def test_facts_of_a_database_are_what_its_pods_get(
+    entries: list[Any], environment: dict[str, str], references: set[str]
+) -> None:
+    facts = database_facts({**DATABASE, "spec": {"env": entries}})
+    assert facts.environment == environment
+    assert facts.references == references
+
+
+def test_what_a_database_began_with_is_what_its_pods_get() -> None:
+    entries = [{"name": "CLONE_SCOPE", "value": "first"}, {"name": "CLONE_SCOPE", "value": "second"}]
+    facts = database_facts({**DATABASE, "spec": {"env": [*entries, {"name": "STANDBY_METHOD", "value": "x"}]}})
+    assert facts.begun == (entries[0], {"name": "STANDBY_METHOD", "value": "x"})
 
 
 def test_host_names_are_read_where_they_are_wanted() -> None:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import dataclasses
+import hashlib
+import html
 import json
 import pickle
+import re
+import time
+from collections.abc import Callable, Iterator
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 import pytest
 from hypothesis import given
@@ -14,7 +21,7 @@ from hypothesis import strategies as st
 from planton.cluster import Change, ClusterIdentity, FieldChange, Plan
 from planton.cluster.changes import Sealed, summary
 from planton.cluster.diff import field_changes
-from planton.cluster.mask import HIDDEN, Scrubber, scrubber_for
+from planton.cluster.mask import HIDDEN, Scrubber, scrubber_for, without_tokens
 from planton.sensitive import looks_like_credential
 from tests.cluster.objects import config_map, deployment, secret
 
@@ -77,6 +84,94 @@ def test_no_value_survives_scrubbing(value: str, before: str, after: str) -> Non
     text = Scrubber([value]).text(before + value + after)
     # What is left may hold it again only where the mark itself makes it up.
     assert value not in text or value in HIDDEN or value in before + HIDDEN + after
+
+
+_SPELLINGS: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "JSON": json.dumps,
+    "JSON of PHP": lambda text: json.dumps(text).replace("/", "\\/"),
+    "JSON of Go": lambda text: "".join(f"\\u{ord(one):04x}" if one in "<>&/" else one for one in json.dumps(text)),
+    "JSON in JSON": lambda text: json.dumps(json.dumps(text)),
+    "Python": repr,
+    "HTML": lambda text: html.escape(text).replace("/", "&#x2F;").replace("+", "&#43;"),
+    "URL": lambda text: quote(text, safe=""),
+    "URL in lower case": lambda text: re.sub("%..", lambda match: match.group().lower(), quote(text, safe="")),
+    "form": quote_plus,
+    "JSON in HTML": lambda text: html.escape(json.dumps(text)),
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "base64 for URLs": lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
+    "base64 of JSON of PHP": lambda text: base64.b64encode(json.dumps(text).replace("/", "\\/").encode()).decode(),
+    "base64 of base64": lambda text: base64.b64encode(base64.b64encode(text.encode())).decode(),
+}
+
+
+def _readings(text: str) -> Iterator[str]:
+    """What a reader makes of a text, by other means than the code."""
+    yield text
+    yield re.sub(r"\\u([0-9a-f]{4})|\\(.)", lambda one: chr(int(one[1], 16)) if one[1] else one[2], text)
+    yield html.unescape(text)
+    yield unquote(text)
+    yield unquote_plus(text)
+    for run in re.findall(r"[A-Za-z0-9+/_-]+", text):
+        for skipped in range(4):
+            part = run[skipped:].replace("-", "+").replace("_", "/")
+            part = part[: len(part) // 4 * 4]
+            yield base64.b64decode(part).decode("latin-1")
+
+
+@pytest.mark.parametrize("spelling", _SPELLINGS)
+@given(
+    value=st.text(alphabet="abcXYZ0189/+=&<>\"'%-_", min_size=12, max_size=60),
+    before=st.text(alphabet='abc {":', max_size=9),
+    after=st.text(alphabet='abc }",', max_size=9),
+    data=st.data(),
+)
+def test_no_part_of_a_value_survives_in_any_spelling(
+    spelling: str, value: str, before: str, after: str, data: st.DataObject
+) -> None:
+    said = f"Error: {_SPELLINGS[spelling](before + value + after)} end"
+    begin = data.draw(st.integers(0, len(said)), "begin")
+    cut = said[begin : data.draw(st.integers(begin, len(said)), "end")]
+    shown = Scrubber([value]).text(cut)
+    parts = {value[at : at + 12] for at in range(len(value) - 11)}
+    for reading in _readings(shown):
+        assert not [one for one in parts if one in reading]
+
+
+def test_what_is_hidden_is_no_more_than_the_value() -> None:
+    secret_value = "wJalr/XUtnF+EMI=K7&MDENG"
+    scrubber = Scrubber([secret_value])
+    for spelling in ("as it is", "JSON of Go", "HTML", "URL"):
+        said = _SPELLINGS[spelling](secret_value).strip('"')
+        assert scrubber.text(f"the field {said}, at 100% of a\\b") == f"the field {HIDDEN}, at 100% of a\\b"
+    assert scrubber.text("it begins with wJalr/XUtnF+EMI") == f"it begins with {HIDDEN}"
+    assert scrubber.text("it begins with wJalr/XUt") == "it begins with wJalr/XUt"
+
+
+def test_many_secrets_cost_little() -> None:
+    values = [hashlib.sha256(f"{number}".encode()).hexdigest()[:40] for number in range(5000)]
+    begin = time.process_time()
+    scrubber = Scrubber(values)
+    assert time.process_time() - begin < 0.1
+    assert scrubber.text(f"x {values[77]} y") == f"x {HIDDEN} y"
+    begin = time.process_time()
+    for _ in range(1000):
+        scrubber.text('"a value of a field in a diff, as there are thousands of them"')
+    assert time.process_time() - begin < 0.5
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("{'authorization': 'Bearer sentinel-token'}", f"{{'authorization': 'Bearer {HIDDEN}"),
+        ("authorization: basic dXNlcjpwYXNzd29yZA== more", f"authorization: basic {HIDDEN} more"),
+        ("Proxy-Authorization: Negotiate YIIabcdefg", f"Proxy-Authorization: Negotiate {HIDDEN}"),
+        ("Basic authentication is off, no bearer token was given", None),
+        ("invalid bearer token, square/oidc: bad", None),
+    ],
+)
+def test_headers_that_are_quoted_are_hidden_whoever_they_belong_to(said: str, shown: str | None) -> None:
+    assert without_tokens(said) == (shown or said)
 
 
 def test_a_diff_hides_credentials_wherever_they_stand() -> None:

@@ -34,7 +34,8 @@ def test_a_credential_in_a_line_without_an_end_is_hidden_wherever_it_is_cut(
     before: int, after: int, sizes: list[int]
 ) -> None:
     text = "x" * before + SECRET + "y" * after
-    lines = _Lines(Scrubber([SECRET]))
+    scrubber = Scrubber([SECRET])
+    lines = _Lines(scrubber)
 
     def pieces() -> Iterator[str]:
         place, number = 0, 0
@@ -46,7 +47,7 @@ def test_a_credential_in_a_line_without_an_end_is_hidden_wherever_it_is_cut(
     said = [line for piece in pieces() for line in lines.add(1, piece)] + list(lines.rest())
     whole = "".join(said)
     assert whole == "x" * before + HIDDEN + "y" * after
-    assert all(len(line) <= _LONGEST_LINE + len(SECRET) for line in said)
+    assert all(len(line) <= _LONGEST_LINE + scrubber.longest for line in said)
 
 
 def test_a_last_backup_says_nothing_of_the_archives_keys(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from planton.cluster._resources import POSTGRESQL, Key
 from planton.cluster._server import Server
 from planton.cluster.archives import Archives, environment
+from planton.cluster.inventory import database_facts
 from planton.cluster.left_access import _said
 from planton.cluster.sources import OperatorGives, _Reader
+from planton.translate.archive import ArchiveIdentity
+from planton.translate.archive_checks import _archive_under
 from planton.translate.left_access import Said
 from planton.translate.pod_variables import entries_that_count, layered
 from tests.cluster.objects import Object
@@ -88,3 +92,30 @@ def test_whoever_reads_them_takes_the_first() -> None:
         "AWS_ACCESS_KEY_ID": '{"secretKeyRef": {"key": "mine", "name": "keys"}}',
         "EMPTY": "",
     }
+
+
+@pytest.mark.parametrize(
+    ("entries", "archive"),
+    [
+        ([("WALG_S3_PREFIX", "s3://b/first"), ("WALG_S3_PREFIX", "s3://b/second")], "s3://b/first"),
+        # Pods get that one and none of the operator's, and Spilo looks at neither.
+        ([("walg_s3_prefix", "s3://b/first"), ("WALG_S3_PREFIX", "s3://b/second")], None),
+        ([("walg_s3_prefix", "s3://b/first")], None),
+        ([("Use_WalG_Backup", "false")], "broken"),
+        ([], "s3://b/told"),
+    ],
+)
+def test_where_a_database_archives_follows_from_the_first(entries: list[tuple[str, str]], archive: str | None) -> None:
+    told = {"USE_WALG_BACKUP": "true", "WALG_S3_PREFIX": "s3://b/told"}
+    obj = database(*(entry(name, value=value) for name, value in entries))
+    key = Key(POSTGRESQL, "shop", "db-orders")
+    archives = Archives(before=told, after=told, live={key: obj}, secret_before=frozenset({"Walg_S3_Prefix"}))
+    # One that does not work is none.
+    assert archives.moves(key)[0] == (ArchiveIdentity("", archive) if archive not in (None, "broken") else None)
+    pods, _ = archives.environments(key)
+    assert pods == dict(operators_way([entries, [("Walg_S3_Prefix", "<Secret>")], list(told.items())]))
+    # The same where it is one of the live databases that a set must not meet.
+    facts = database_facts({**obj, "metadata": {"namespace": "foreign", "name": "theirs"}})
+    assert _archive_under(facts, told) == (
+        ArchiveIdentity("", "s3://b/told" if archive == "broken" else archive) if archive is not None else None
+    )

@@ -169,6 +169,21 @@ def test_a_secret_that_a_template_begins_to_refer_to_is_not_pruned_by_an_older_p
 
 
 @pytest.mark.usefixtures("served")
+def test_a_secret_is_not_pruned_from_beside_a_database_that_the_plan_did_not_see(harness: Harness, space: str) -> None:
+    harness.apply([namespace(space), secret(space), secret(space, "others")], set_id=space)
+    plan = harness.plan([namespace(space)], set_id=space)
+    made = database(space)
+    made["spec"]["env"] = [{"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "a"}}}]
+    harness.create(made)
+    changes = {change.subject: change for change in harness.carry_out(plan)}
+    assert "postgresql/" in changes[f"Secret/{space}/keys"].reason
+    assert "refers to it" in changes[f"Secret/{space}/keys"].reason
+    assert "was not there when this was planned" in changes[f"Secret/{space}/others"].reason
+    assert harness.find(secret(space))
+    assert harness.find(secret(space, "others"))
+
+
+@pytest.mark.usefixtures("served")
 def test_a_secret_that_the_operator_needs_for_a_database_is_left_alone(harness: Harness, space: str) -> None:
     copy = secret(space)
     copy["metadata"]["labels"] = {**copy["metadata"]["labels"], "planton.ai/kind": "PostgresOperatorKubernetes"}

@@ -27,7 +27,7 @@ HOME = "ci"
 _DATABASES = "/apis/acid.zalan.do/v1/postgresqls"
 _APPLY = "application/apply-patch+yaml"
 # Reviews are questions, and written nowhere.
-_QUESTIONS = "selfsubjectaccessreviews"
+_QUESTIONS = ("selfsubjectaccessreviews", "selfsubjectreviews")
 
 Atom = tuple[str, str, str]
 """API group, resource and verb."""
@@ -136,7 +136,9 @@ class Account:
     def events(self) -> list[dict[str, Any]]:
         """Gives the requests of this account."""
         return [
-            one for one in self.world.events(self.user) if (one.get("objectRef") or {}).get("resource") != _QUESTIONS
+            one
+            for one in self.world.events(self.user)
+            if (one.get("objectRef") or {}).get("resource") not in _QUESTIONS
         ]
 
     def refused(self) -> list[str]:

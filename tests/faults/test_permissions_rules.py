@@ -137,7 +137,7 @@ class Case:
 
 
 CASES = {
-    "read": Case(("read",), (status, planned(KEPT), planned(AGAIN)), SPACES),
+    "read": Case(("read",), (status, planned(KEPT), planned(AGAIN), planned(OPERATOR)), SPACES),
     "databases": Case(
         ("databases",),
         (

@@ -49,15 +49,20 @@ class FrozenServer:
             return _Response(200, self._objects[path])
         if method == "get" and path.rpartition("/")[2] in _PLURALS:
             items = [one for one in self._lists.get(path, ()) if _chosen(one, query)]
-            return _Response(200, {"items": items, "metadata": {}})
+            kinds = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
+            return _Response(200, {**kinds, "items": items, "metadata": {"resourceVersion": "1"}})
         if method == "patch" and query.get("dryRun"):
             live = self._objects.get(path)
             merged = {**(live or {}), **body, "metadata": {**(live or {}).get("metadata", {}), **body["metadata"]}}
+            # As the server does it: one for this answer alone.
+            merged["metadata"].setdefault("uid", "00000000-0000-4000-8000-00000000d000")
             return _Response(200 if live else 201, merged)
         from kubernetes.client.exceptions import ApiException
 
-        error: Any = ApiException(status=404 if method == "get" else 405, reason="none")
-        error.body = b"{}"
+        code, reason = (404, "NotFound") if method == "get" else (405, "MethodNotAllowed")
+        error: Any = ApiException(status=code, reason="none")
+        told = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason}
+        error.body = json.dumps({**told, "details": {"name": path.rpartition("/")[2]}}).encode()
         raise error
 
 

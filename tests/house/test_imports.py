@@ -19,15 +19,27 @@ ALLOWED: dict[str, set[str]] = {
     "sensitive": set(),
     "yaml_writer": set(),
     "collector": set(),
+    "stopping": set(),
     "kinds": {"types"},
     "manifest": {"types", "errors", "quantity", "sensitive", "yaml_writer", "collector", "kinds"},
     "translate": {"types", "errors", "quantity", "sensitive", "kinds"},
     "rendering": {"types", "errors", "collector", "kinds", "manifest", "translate"},
     "catalogue": {"errors", "quantity", "sensitive", "translate"},
-    "cluster": {"types", "errors", "quantity", "sensitive", "collector", "kinds", "manifest", "translate", "rendering"}
+    "cluster": {
+        "types",
+        "errors",
+        "quantity",
+        "sensitive",
+        "collector",
+        "stopping",
+        "kinds",
+        "manifest",
+        "translate",
+        "rendering",
+    }
     | {"catalogue"},
     "cli": {"types", "errors", "quantity", "sensitive", "yaml_writer", "kinds", "manifest", "translate", "rendering"}
-    | {"catalogue", "cluster", ""},
+    | {"catalogue", "cluster", "stopping", ""},
     "": {"errors", "manifest", "rendering", "cluster"},
     "__main__": {"cli"},
 }

@@ -22,6 +22,7 @@ from planton.translate.archive_record import (
     record_object,
     reuse_refusal,
     with_left,
+    with_taken,
 )
 from planton.translate.reading_facts import ReadingFacts
 
@@ -147,6 +148,34 @@ def test_what_an_archive_was_read_by_is_kept_when_its_database_goes_on_elsewhere
     known = replace(left(), reading=FACTS)
     (moved,) = elsewhere([known], ArchiveIdentity("store", "s3://b/new"), "a", "db-x")
     assert (moved.why, moved.reading) == (MOVED, FACTS)
+
+
+def test_archives_in_use_are_added_as_long_as_there_is_room() -> None:
+    many = [left(TAKEN, name=f"db-{number:05}") for number in range(5000)]
+    data, left_out = with_taken({}, many[:100])
+    assert (len(data), left_out) == (100, 0)
+    full, left_out = with_taken(data, many)
+    # Whoever was there first stays, and they are as many as have room.
+    assert len(full) + left_out == 5000
+    assert 100 < len(full) < 5000
+    assert data.items() <= full.items()
+    assert with_taken(full, many) == (full, left_out)
+    # One that is in the record already is brought up to date, and one that is left has a place.
+    changed = [replace(many[0], encryption="libsodium hex")]
+    again, left_out = with_taken(full, changed)
+    assert left_out == 0
+    assert set(changed) <= set(read_record(again))
+    facts = ReadingFacts(environment={"AWS_REGION": "x" * 500})
+    assert not is_full(with_left(again, [replace(one, why=DELETED, reading=facts) for one in many[-100:]]))
+
+
+def test_archives_in_use_leave_alone_what_is_there() -> None:
+    data = {"k": "x" * 899_999}
+    assert with_taken(data, [left(TAKEN)]) == (data, 1)
+    with_old = with_left({}, [left(TAKEN)])
+    data = {**with_old, "k": "x" * (899_990 - sum(len(key) + len(text) for key, text in with_old.items()))}
+    # Not even one that is there, where the server would refuse the whole.
+    assert with_taken(data, [replace(left(TAKEN), encryption="libsodium hex")]) == (dict(sorted(data.items())), 1)
 
 
 def test_it_is_full_by_its_bytes() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import planton
+from planton.cluster.inventory import database_facts
 from planton.translate.archive import ArchiveIdentity, identity, store_name
 from planton.translate.effective_archive import archive_address, archive_of, clone_environment, is_broken
 from planton.translate.existing import Existing, ExistingDatabase
@@ -298,3 +299,19 @@ def test_the_same_name_in_two_namespaces_with_stores_of_their_own() -> None:
         database("orders", metadata=in_namespace(space), backup=apart) for space in ("one", "two")
     )
     assert planton.render(planton.loads(text))
+
+
+def test_what_pods_of_a_live_database_really_get() -> None:
+    """Of two entries with one name the operator takes the first, in capitals or not."""
+
+    def theirs(name: str, *entries: tuple[str, str]) -> ExistingDatabase:
+        env = [{"name": "USE_WALG_BACKUP", "value": "true"}, *({"name": one, "value": what} for one, what in entries)]
+        return database_facts({"metadata": {"namespace": "foreign", "name": name}, "spec": {"env": env}})
+
+    prefix = "s3://postgres-backups/shared"
+    both = (("WALG_S3_PREFIX", prefix), ("WALG_S3_PREFIX", "s3://postgres-backups/elsewhere"))
+    text = operator() + database(backup="s3_prefix: /shared")
+    (problem,) = [one for one in against(text, theirs("db-a", *both)) if "the same archive as" in one]
+    assert "the live database foreign/db-a" in problem
+    elsewhere = Existing(from_cluster=True, databases=(theirs("db-a", *reversed(both)),))
+    assert planton.render(planton.loads(text), existing=elsewhere)

@@ -26,6 +26,22 @@ CONFIGURATION = ("ConfigMap", OPERATOR, OPERATOR)
 BACKUP = ("ConfigMap", OPERATOR, "postgres-pod-backup-config")
 
 
+def test_no_part_is_in_two_places() -> None:
+    """Whoever changes one of them (a plugin of a pipeline, a label more) changes nothing else."""
+    places: dict[int, str] = {}
+
+    def walk(value: object, path: str) -> None:
+        if isinstance(value, dict | list):
+            assert places.setdefault(id(value), path) == path
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            for key, one in items:
+                walk(one, f"{path}.{key}")
+
+    rendered = planton.render(planton.loads(operator() + database("a") + database("b", backup="s3_prefix: /own")))
+    for number, one in enumerate(rendered):
+        walk(one, f"{number}:{one['kind']}")
+
+
 def test_every_dangerous_default_is_written_out() -> None:
     assert objects(operator())[CONFIGURATION]["data"] == {
         "delete_annotation_name_key": "delete-clustername",

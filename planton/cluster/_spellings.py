@@ -1,0 +1,205 @@
+r"""Finds known values in a text however they are spelled there: escaped, encoded, or with only a part of them shown.
+
+Who answers in the name of an API server quotes a request as it likes: as JSON of Go's (`\u0026`) or of PHP's (`\/`),
+as a page (`&#x2F;`), as part of a URL (`%2F`), or as base64 of a whole body. No list of spellings of a value is ever
+complete, so the text is read in each of these ways, one inside of the other, and the values are looked for in what
+comes out.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import html
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+SHORTEST_PART = 12
+"""Characters of a value from which on a part of it is hidden too; a shorter value is only known as a whole."""
+
+# A part that long covers one piece of this length that begins at a multiple of the step, wherever it stands: so not
+# each place of a text is looked at.
+_STEP = 6
+_PIECE = SHORTEST_PART - _STEP + 1
+_DEPTH = 3
+_LAYERS = 40
+_JSON = re.compile(r"((?:\\u[0-9a-fA-F]{4})+)|\\x([0-9a-fA-F]{2})|\\(.)", re.DOTALL)
+_URL = re.compile(r"(?:%[0-9a-fA-F]{2})+")
+_FORM = re.compile(r"(?:%[0-9a-fA-F]{2})+|\+")
+_HTML = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,8});")
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
+# Where each third byte begins is not known of a part: so all four ways to begin are tried.
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
+_STANDARD = str.maketrans("-_", "+/")
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """A text, and which characters of the original each of its characters stands for."""
+
+    text: str
+    begins: list[int] | None
+    ends: list[int] | None
+
+    def span(self, begin: int, end: int) -> tuple[int, int]:
+        """Gives where a part of it stands in the original."""
+        if self.begins is None or self.ends is None:
+            return begin, end
+        return self.begins[begin], self.ends[end - 1]
+
+
+def _json(match: re.Match[str]) -> str:
+    run, byte, other = match.groups()
+    if run:
+        return bytes.fromhex(run.replace("\\u", "")).decode("utf-16-be", errors="replace")
+    return chr(int(byte, 16)) if byte else _ESCAPES.get(other, other)
+
+
+def _url(match: re.Match[str]) -> str:
+    text = match.group()
+    return " " if text == "+" else bytes.fromhex(text.replace("%", "")).decode("utf-8", errors="replace")
+
+
+def _html(match: re.Match[str]) -> str:
+    return html.unescape(match.group())
+
+
+_WAYS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
+    ("\\", _JSON, _json),
+    ("%", _URL, _url),
+    ("+", _FORM, _url),
+    ("&", _HTML, _html),
+)
+
+
+def _read(layer: _Layer, pattern: re.Pattern[str], meaning: Callable[[re.Match[str]], str]) -> _Layer:
+    """Reads a text in one way."""
+    parts: list[str] = []
+    begins: list[int] = []
+    ends: list[int] = []
+
+    def keep(begin: int, end: int) -> None:
+        parts.append(layer.text[begin:end])
+        begins.extend(range(begin, end) if layer.begins is None else layer.begins[begin:end])
+        ends.extend(range(begin + 1, end + 1) if layer.ends is None else layer.ends[begin:end])
+
+    last = 0
+    for match in pattern.finditer(layer.text):
+        keep(last, match.start())
+        last = match.end()
+        said = meaning(match)
+        parts.append(said)
+        size = match.end() - match.start()
+        # A run of escapes of the same length, each for one character; else all of it stands for each.
+        each = size // len(said) if said and size % len(said) == 0 and said.isascii() else 0
+        for number in range(len(said)):
+            begin, end = match.span()
+            if each:
+                begin, end = begin + number * each, begin + (number + 1) * each
+            begin, end = layer.span(begin, end)
+            begins.append(begin)
+            ends.append(end)
+    keep(last, len(layer.text))
+    return _Layer("".join(parts), begins, ends)
+
+
+def _layers(text: str) -> Iterator[_Layer]:
+    """Gives a text as it is, and in all ways in which it can be read."""
+    seen = {text}
+    now = [_Layer(text, None, None)]
+    for depth in range(_DEPTH + 1):
+        yield from now
+        if depth == _DEPTH:
+            return
+        further: list[_Layer] = []
+        for layer in now:
+            for sign, pattern, meaning in _WAYS:
+                if sign in layer.text and len(seen) < _LAYERS:
+                    read = _read(layer, pattern, meaning)
+                    if read.text not in seen:
+                        seen.add(read.text)
+                        further.append(read)
+        now = further
+
+
+class Values:
+    """Values that are looked for. What it takes to find them is made once, and only when a text is looked at."""
+
+    __slots__ = ("_parts", "_pieces", "_short", "_values")
+
+    def __init__(self, values: Iterable[str]) -> None:
+        """Makes it.
+
+        Args:
+            values: What is looked for.
+        """
+        self._values = frozenset(values)
+        self._parts: frozenset[str] | None = None
+        self._pieces: frozenset[str] = frozenset()
+        self._short: re.Pattern[str] | None = None
+
+    def _prepare(self) -> frozenset[str]:
+        if self._parts is None:
+            short = sorted((one for one in self._values if len(one) < SHORTEST_PART), key=lambda one: (-len(one), one))
+            self._short = re.compile("|".join(map(re.escape, short))) if short else None
+            long = [one for one in self._values if len(one) >= SHORTEST_PART]
+            self._pieces = frozenset(one[at : at + _PIECE] for one in long for at in range(len(one) - _PIECE + 1))
+            # Last: other threads take it for the sign that all is there.
+            self._parts = frozenset(
+                one[at : at + SHORTEST_PART] for one in long for at in range(len(one) - SHORTEST_PART + 1)
+            )
+        return self._parts
+
+    def _parts_in(self, text: str, parts: frozenset[str]) -> Iterator[tuple[int, int]]:
+        pieces = self._pieces
+        for at in range(0, len(text) - _PIECE + 1, _STEP):
+            if text[at : at + _PIECE] in pieces:
+                for begin in range(max(at - _STEP + 1, 0), at + 1):
+                    if text[begin : begin + SHORTEST_PART] in parts:
+                        yield begin, begin + SHORTEST_PART
+
+    def spans(self, text: str, *, depth: int = 2) -> list[tuple[int, int]]:
+        """Finds the values, and parts of them.
+
+        Args:
+            text: Where they are looked for.
+            depth: How many times base64 is read inside of base64.
+
+        Returns:
+            Where they begin and end, in order; they do not touch each other.
+        """
+        parts = self._prepare()
+        found: list[tuple[int, int]] = []
+        for layer in _layers(text):
+            said = layer.text
+            if parts:
+                found += [layer.span(begin, end) for begin, end in self._parts_in(said, parts)]
+            if self._short is not None:
+                found += [layer.span(*match.span()) for match in self._short.finditer(said)]
+            if depth:
+                found += [
+                    layer.span(*match.span())
+                    for match in _BASE64.finditer(said)
+                    if self._is_in_base64(match.group(), depth - 1)
+                ]
+        joined: list[tuple[int, int]] = []
+        for begin, end in sorted(found):
+            if joined and begin <= joined[-1][1]:
+                joined[-1] = joined[-1][0], max(joined[-1][1], end)
+            else:
+                joined.append((begin, end))
+        return joined
+
+    def _is_in_base64(self, run: str, depth: int) -> bool:
+        letters = run.rstrip("=").translate(_STANDARD)
+        for skipped in range(4):
+            part = letters[skipped:]
+            part = part[: len(part) - (len(part) % 4 == 1)]
+            try:
+                plain = base64.b64decode(part + "=" * (-len(part) % 4)).decode("utf-8", errors="replace")
+            except (binascii.Error, ValueError):  # Not reached by what the pattern lets through.
+                continue
+            if self.spans(plain, depth=depth):
+                return True
+        return False
