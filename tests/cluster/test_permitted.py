@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from typing import Any
 
@@ -21,7 +22,7 @@ def test_a_second_signal_tells_which_permissions_may_stand(monkeypatch: pytest.M
 
     monkeypatch.setattr(_main, "STOPPING", state)
     monkeypatch.setattr(_main, "_say", said.append)
-    monkeypatch.setattr(_main.atexit, "_run_exitfuncs", lambda: None)
+    monkeypatch.setattr(atexit, "_run_exitfuncs", lambda: None)
     monkeypatch.setattr(os, "_exit", end)
     with pytest.raises(SystemExit):
         _main._end_at_once(130, "interrupted")
