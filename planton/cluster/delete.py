@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -33,7 +34,7 @@ from planton.cluster.operators import is_operator
 from planton.cluster.prune import secret_user
 from planton.cluster.remaining import MakeBackup, ReadArchive, Remaining, effects_of, reached
 from planton.cluster.wait import Deadline, Pending
-from planton.errors import ClusterError, PlantonError, RefusedError, StoreError
+from planton.errors import ClusterError, PlantonError, RefusedError, StoreError, WaitError
 from planton.stopping import STOPPING
 from planton.translate.names import (
     DELETE_ANNOTATION,
@@ -46,6 +47,7 @@ from planton.translate.names import (
 _DATE_KEY = "delete_annotation_date_key"
 _NAME_KEY = "delete_annotation_name_key"
 _TAKES = 5
+_LATE_SECONDS = 20.0
 
 # What every namespace has by itself, or what comes and goes with others.
 _IGNORED_KINDS = frozenset({"Event", "Endpoints", "EndpointSlice", "Lease", "ControllerRevision", "PodMetrics"})
@@ -307,10 +309,18 @@ class Deleter:
                     return
 
     def _wait_for_cleaning(self) -> None:
-        targets = [one for one in self._deletion.targets if one.live is not None]
-        if not targets or not self._deletion.is_cleaned_up:
+        if not self._deletion.is_cleaned_up:
             return
-        self._deadline.wait_for(
+        if targets := [one for one in self._deletion.targets if one.live is not None]:
+            self._wait_for(targets, self._deadline)
+        # A run before this one may have been killed while the operator was at it. Nothing says that it still is: what
+        # stays then keeps its Namespace, as ever.
+        if targets := [one for one in self._deletion.targets if one.live is None]:
+            with suppress(WaitError):
+                self._wait_for(targets, Deadline(min(_LATE_SECONDS, self._deadline.left)))
+
+    def _wait_for(self, targets: Sequence[Target], deadline: Deadline) -> None:
+        deadline.wait_for(
             lambda: [
                 pending
                 for found in results(in_parallel(lambda one: _pending(self._server.during("wait"), one), targets))

@@ -65,6 +65,11 @@ class Deadline:
         self._start = clock()
         self.waited = 0.0
 
+    @property
+    def left(self) -> float:
+        """Seconds until nothing is waited for any more; 0 when that is now."""
+        return max(0.0, self._start + self._seconds - self._clock())
+
     def restart(self) -> None:
         """Starts the clock again, after work that has a limit of its own."""
         self._start = self._clock()
