@@ -255,7 +255,7 @@ def test_no_object_of_the_layer_prints_a_token(harness: Harness, sandbox: Sandbo
     [
         (None, None, "no such file"),
         ("", None, "Invalid kube-config"),
-        ("{[", None, "cannot be read"),
+        ("{[", None, "is not a kubeconfig"),
         ("contexts: 5", None, ""),
         ("sandbox", "elsewhere", 'no context "elsewhere", only sandbox'),
     ],
