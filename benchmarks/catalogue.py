@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import re
-import resource
 import statistics
 import subprocess
 import sys
@@ -25,7 +24,7 @@ from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
 
 from benchmarks.listing_store import COUNT
-from benchmarks.report import Table
+from benchmarks.report import Table, peak_memory
 from planton.catalogue.bucket import open_bucket
 from planton.catalogue.names import segment_number
 from planton.catalogue.reading import read_catalogue, read_latest
@@ -113,7 +112,7 @@ def measure(what: str, endpoint: str, region: str, keys: tuple[str, str]) -> dic
         certificates=Credentials({}),
     )
     bucket = open_bucket(access)
-    before = _peak()
+    before = peak_memory()
     begun = time.perf_counter()
     if what == "floor":
         found = sum(len(page) for page in bucket.pages())
@@ -124,17 +123,7 @@ def measure(what: str, endpoint: str, region: str, keys: tuple[str, str]) -> dic
         found = catalogue.segments
         assert not catalogue.lineages[0].window.holes
     seconds = time.perf_counter() - begun
-    return {"seconds": seconds, "mebibytes": _peak() - before, "found": found}
-
-
-def _peak() -> float:
-    """The most memory that this process has had, in MiB."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # Not that of getrusage, which on Linux begins with what the parent had.
-        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) / 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return {"seconds": seconds, "mebibytes": peak_memory() - before, "found": found}
 
 
 def _in_a_process(what: str, store: Store) -> dict[str, float]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.report import PAGE, Table
+from benchmarks.report import PAGE, Table, peak_memory
 
 PICTURE = PAGE.with_name("performance-rendering.svg")
 SIZES = (100, 1_000, 10_000, 100_000)
@@ -140,7 +139,7 @@ def _objects(folder: Path, *, writes: bool) -> dict[str, float]:
     loaded = time.perf_counter()
     rendering = planton.render(manifests)
     rendered = time.perf_counter()
-    found = {"load": loaded - begun, "render": rendered - loaded, "mebibytes": _peak(), "objects": len(rendering)}
+    found = {"load": loaded - begun, "render": rendered - loaded, "mebibytes": peak_memory(), "objects": len(rendering)}
     if writes:
         from planton.yaml_writer import parts
 
@@ -149,16 +148,6 @@ def _objects(folder: Path, *, writes: bool) -> dict[str, float]:
         found["yaml"] = time.perf_counter() - begun
         assert size > 100 * len(rendering)
     return found
-
-
-def _peak() -> float:
-    """The most memory that this process has had, in MiB."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # Not that of getrusage, which on Linux begins with what the parent had.
-        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) / 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def _in_a_process(what: str, folder: Path) -> dict[str, float]:

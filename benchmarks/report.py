@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +63,20 @@ def machine() -> list[str]:
         platform.system(),
         f"Python {platform.python_version()}",
     ]
+
+
+def peak_memory() -> float:
+    """Measures this process.
+
+    Returns:
+        The most memory that it has had, in MiB.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Not that of getrusage, which on Linux begins with what the parent had.
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) / 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def with_block(text: str, name: str, block: str) -> str:

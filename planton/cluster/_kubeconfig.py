@@ -19,6 +19,16 @@ from planton.cluster._proxy import set_proxy
 from planton.errors import ClusterError
 
 
+def _settings(library: Any) -> Any:
+    """Makes the client's configuration as every connection of ours has it."""
+    settings = library.client.Configuration()
+    settings.api_key = _Keys()
+    settings.connection_pool_maxsize = MAX_THREADS
+    # Attempts are counted here, where it is known which requests may be sent twice.
+    settings.retries = False
+    return settings
+
+
 class _Keys(dict[str, str]):
     """The client's credentials under both names that its versions use.
 
@@ -83,11 +93,7 @@ def open_connection(kubeconfig: str | os.PathLike[str] | None, context: str | No
     # Not left to the library, which looks at KUBECONFIG when it is imported.
     given = os.fspath(kubeconfig) if kubeconfig is not None else os.environ.get("KUBECONFIG")
     shown = given or os.path.expanduser("~/.kube/config")
-    settings = library.client.Configuration()
-    settings.api_key = _Keys()
-    settings.connection_pool_maxsize = MAX_THREADS
-    # Attempts are counted here, where it is known which requests may be sent twice.
-    settings.retries = False
+    settings = _settings(library)
     problem = ""
     remedy = "Give the file with --kubeconfig and the context with --context; in Python: connect(kubeconfig, context)."
     acting_as: tuple[tuple[str, str], ...] = ()
@@ -170,10 +176,7 @@ def open_in_cluster() -> Connection:
     import kubernetes.config
 
     library: Any = kubernetes
-    settings = library.client.Configuration()
-    settings.api_key = _Keys()
-    settings.connection_pool_maxsize = MAX_THREADS
-    settings.retries = False
+    settings = _settings(library)
     problem = ""
     try:
         library.config.load_incluster_config(client_configuration=settings)

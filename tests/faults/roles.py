@@ -21,13 +21,12 @@ from planton.translate.planton_roles import planton_roles
 from sandbox import Sandbox
 from sandbox._api import Api
 from sandbox._errors import ApiError
+from tests.api import is_review
 from tests.cluster.objects import Object
 
 HOME = "ci"
 _DATABASES = "/apis/acid.zalan.do/v1/postgresqls"
 _APPLY = "application/apply-patch+yaml"
-# Reviews are questions, and written nowhere.
-_QUESTIONS = ("selfsubjectaccessreviews", "selfsubjectreviews")
 
 Atom = tuple[str, str, str]
 """API group, resource and verb."""
@@ -135,11 +134,7 @@ class Account:
 
     def events(self) -> list[dict[str, Any]]:
         """Gives the requests of this account."""
-        return [
-            one
-            for one in self.world.events(self.user)
-            if (one.get("objectRef") or {}).get("resource") not in _QUESTIONS
-        ]
+        return [one for one in self.world.events(self.user) if not is_review(one)]
 
     def refused(self) -> list[str]:
         """Gives its requests that were refused."""
