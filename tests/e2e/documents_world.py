@@ -187,15 +187,24 @@ class World:
         space, resource = namespace or name, f"db-{name}"
         place = f"/apis/acid.zalan.do/v1/namespaces/{space}/postgresqls/{resource}"
 
+        pods = f"/api/v1/namespaces/{space}/pods/{resource}-0"
+
+        def is_gone(path: str) -> bool:
+            try:
+                self.api.request("GET", path)
+            except ApiError as error:
+                if error.reason == "NotFound":
+                    return True
+                raise
+            return False
+
         def look() -> bool:
-            # A busy server is asked again.
-            with contextlib.suppress(OSError, ApiError):
-                try:
-                    self.api.request("GET", place)
-                except ApiError as error:
-                    if error.reason == "NotFound":
-                        self.api.request("DELETE", f"/api/v1/namespaces/{space}/pods/{resource}-0")
+            # A busy server is asked again, and an answer that says "deleted" is not believed until the pod is not there.
+            with contextlib.suppress(ApiError):
+                if is_gone(place):
+                    if is_gone(pods):
                         return True
+                    self.api.request("DELETE", pods)
             return False
 
         def watch() -> None:
