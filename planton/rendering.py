@@ -12,9 +12,11 @@ from planton.manifest._load import prepared
 from planton.translate.collect import collect, in_force
 from planton.translate.contract import KubernetesObject
 from planton.translate.existing import Existing
+from planton.translate.live_checks import Placed
 from planton.translate.names import namespace_of
 from planton.translate.platform import BackupPlatform
 from planton.translate.secret_values import SecretData
+from planton.translate.set_checks import check_set
 from planton.types import PostgresKubernetes, Resource
 
 if TYPE_CHECKING:
@@ -124,6 +126,29 @@ def validate(
         ManifestError: The messages cannot be used; it holds all problems at once.
     """
     return render(manifests, platform, existing).warnings
+
+
+def problems_among(right: Manifests, wrong: Sequence[Problem]) -> list[Problem]:
+    """Finds what is wrong together with those messages of a set that are right by themselves.
+
+    Args:
+        right: Those messages.
+        wrong: What is wrong with the others, at least one thing.
+
+    Returns:
+        What is wrong in any case, whatever the others will say once they are right.
+    """
+    with Uncollected():
+        filled, reading = prepared(right)
+        if all(problem.subject.startswith("PostgresKubernetes/") for problem in wrong):
+            found = collect(reading, filled.origins, None, Existing()).errors
+            # The database from which one starts may be one of the others.
+            found = tuple(one for one in found if not one.path.startswith(("spec.clone", "spec.standby")))
+        else:
+            # One of the others may be the operator, from which follows where databases archive.
+            placed = [Placed(message, origin) for message, origin in zip(reading, filled.origins, strict=True)]
+            found = tuple(check_set(placed, {}, None, Existing())[0])
+        return located(found, filled)
 
 
 def environment(

@@ -18,11 +18,12 @@ from planton.types import PostgresKubernetes, PostgresOperatorKubernetes, Resour
 from tests.backup_strategies import CERTIFICATE
 from tests.keys import private_key
 from tests.strategies import databases, operators
+from tests.thorough import examples
 from tests.translate import spilo_model
 
 forms: st.SearchStrategy[Literal["yaml", "json"]] = st.sampled_from(["yaml", "json"])
 either = st.one_of(operators(), databases())
-slow_ok = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+slow_ok = settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @slow_ok

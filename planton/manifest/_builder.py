@@ -15,11 +15,10 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
-from planton.kinds import KINDS
-from planton.manifest._draft import Draft, Finding
+from planton.kinds import KINDS, Kind
+from planton.manifest._draft import UNREAD, Draft, Finding
 from planton.manifest._events import GetEvent
 from planton.manifest._limits import MAX_DEPTH, MAX_NODES, MAX_PROBLEMS
-from planton.manifest._marks import mark_line
 from planton.manifest._names import nearest, nearest_places
 from planton.manifest._plain import INTEGER, SUSPICIOUS, meaning
 from planton.manifest._scalars import Refusal, found, no_value, read_scalar
@@ -40,7 +39,6 @@ from planton.manifest._tables import (
 )
 from planton.manifest._text import Unusable
 from planton.sensitive import entry, is_showable
-from planton.types import Resource
 
 # Not as a class, or the type checker would ask whether the events have marks: the parsers' always do.
 _SCALAR: Any = ScalarEvent
@@ -72,6 +70,7 @@ class Builder:
         """
         self._get: GetEvent = iter(()).__next__
         self._base = line
+        self._first = 0
         self._nodes = 0
         self._depth = 0
         self.draft = Draft(line)
@@ -97,7 +96,8 @@ class Builder:
             Unusable: It cannot be read to its end.
         """
         draft = self.draft
-        draft.line = event.start_mark.line + self._base
+        self._first = event.start_mark.line
+        draft.line = self._first + self._base
         self._nodes = 0
         self._depth = 1
         if type(event) is MappingStartEvent:
@@ -151,14 +151,14 @@ class Builder:
                 self._skip(live())
             return
         held.append(_END)
-        message = self.draft.message = KINDS[name].message()
-        node = root(message.DESCRIPTOR)
+        known = self.draft.kind = KINDS[name]
+        node = root(known.message.DESCRIPTOR)
         self._get = iter(held).__next__
         try:
-            seen = self._fields(node, message, 0)
+            seen = self._fields(node, 0)
         finally:
             self._get = live
-        self._check_head(node, message, name, self._fields(node, message, seen))
+        self._check_head(node, known, self._fields(node, seen))
 
     def _hold(self, event: Any, held: list[Any]) -> None:
         if type(event) is ScalarEvent:
@@ -190,15 +190,18 @@ class Builder:
             self._find(line, "kind", f"is not a kind that planton knows: write one of {', '.join(KINDS)}{hint}")
         return sure
 
-    def _check_head(self, node: Node, message: Resource, name: str, seen: int) -> None:
-        draft, kind = self.draft, KINDS[name]
-        for key, wanted in (("apiVersion", kind.api_version), ("kind", name)):
+    def _check_head(self, node: Node, kind: Kind, seen: int) -> None:
+        draft = self.draft
+        for key, wanted in (("apiVersion", kind.api_version), ("kind", kind.name)):
             slot = node.slots[key]
             if not seen & slot.bit:
                 self._find(draft.line, key, f"is missing: write {wanted}")
-            elif slot.canonical not in draft.failed and getattr(message, slot.name) != wanted:
-                self._find(mark_line(draft.marks, key), key, f"is not one that planton knows; did you mean {wanted}?")
-            setattr(message, slot.name, wanted)
+                continue
+            # The other spelling has a slot of its own.
+            place = draft.marks.index(slot if slot in draft.marks else node.slots[slot.name])
+            if draft.values[place] != wanted and draft.values[place] is not UNREAD:
+                line = draft.line + draft.lines[place]
+                self._find(line, key, f"is not one that planton knows; did you mean {wanted}?")
         for key in ("metadata", "spec"):
             if not seen & node.slots[key].bit and key not in draft.failed:
                 self._find(draft.line, key, "is missing")
@@ -206,8 +209,9 @@ class Builder:
 
     # The hot loop: one turn for every field of every document.
 
-    def _fields(self, node: Node, message: Any, seen: int) -> int:
-        get, slots, base, marks = self._get, node.slots, self._base, self.draft.marks
+    def _fields(self, node: Node, seen: int) -> int:
+        get, slots, first, draft = self._get, node.slots, self._first, self.draft
+        add_mark, add_value, add_line = draft.marks.append, draft.values.append, draft.lines.append
         while True:
             key = get()
             if type(key) is not _SCALAR:
@@ -221,45 +225,45 @@ class Builder:
                 self._refuse_key(node, slot, key, event, seen)
                 continue
             seen |= slot.bit
-            marks.append(slot)
-            marks.append(key.start_mark.line + base)
+            add_mark(slot)
+            add_line(key.start_mark.line - first)
             kind = slot.type
             if kind == STRING and type(event) is ScalarEvent:
                 value = event.value
                 if event.style or (value and value[0] not in SUSPICIOUS) or not meaning(value):
-                    setattr(message, slot.name, value)
+                    add_value(value)
                     continue
             elif kind == MESSAGE and type(event) is MappingStartEvent:
-                child = getattr(message, slot.name)
-                child.SetInParent()
-                self.draft.held.append(child)
+                add_value(None)
                 self._depth += 1
-                self._fields(slot.node(), child, 0)
+                self._fields(slot.node(), 0)
                 self._depth -= 1
                 continue
             elif kind == BOOL and type(event) is ScalarEvent:
                 value = event.value
                 if not event.style and (value == "true" or value == "false"):
-                    setattr(message, slot.name, value == "true")
+                    add_value(value == "true")
                     continue
             elif kind == INT and type(event) is ScalarEvent:
                 value = event.value
                 if not event.style and len(value) < _SHORT and value.isdecimal() and INTEGER.fullmatch(value):
-                    setattr(message, slot.name, int(value))
+                    add_value(int(value))
                     continue
-            self._field(slot, message, event)
+            add_value(UNREAD)
+            self._field(slot, event)
 
-    def _field(self, slot: Slot, message: Any, event: Any) -> None:
+    def _field(self, slot: Slot, event: Any) -> None:
         """Reads what the hot loop leaves: scalars other than text, lists, maps, and all that is wrong."""
+        values, place = self.draft.values, len(self.draft.values) - 1
         try:
             if slot.type == LIST:
-                self._list(slot, getattr(message, slot.name), event)
+                values[place] = self._list(slot, event)
             elif slot.type == MAP:
-                self._map(slot, getattr(message, slot.name), event)
+                values[place] = self._map(slot, event)
             elif slot.type == MESSAGE or slot.scalar is None:
                 raise Refusal(_no_collection(f"a mapping of fields{_choices(slot)}", "{}", event))
             else:
-                setattr(message, slot.name, read_scalar(slot.scalar, event))
+                values[place] = read_scalar(slot.scalar, event)
         except Refusal as refusal:
             self._refuse(slot, "", event, refusal)
 
@@ -268,25 +272,26 @@ class Builder:
         self._find(event.start_mark.line + self._base, slot.path + step, str(refusal))
         self._skip(event)
 
-    def _list(self, slot: Slot, items: Any, event: Any) -> None:
+    def _list(self, slot: Slot, event: Any) -> list[Any]:
         if type(event) is not SequenceStartEvent or slot.scalar is None:
             raise Refusal(_no_collection("a list", "[]", event))
-        number = 0
+        items: list[Any] = []
         while type(item := self._get()) is not SequenceEndEvent:
             self._count(item)
-            step = f"[{number}]"
-            number += 1
+            step = f"[{len(items)}]"
             try:
                 items.append(read_scalar(slot.scalar, item))
             except Refusal as refusal:
                 self._refuse(slot, step, item, refusal)
                 # Keeps the numbers of the items behind it right for the rules.
                 items.append(_BLANK[slot.scalar.type])
-            self.draft.marks += ((slot, step), item.start_mark.line + self._base)
+            self.draft.add_part(slot, step, item.start_mark.line - self._first)
+        return items
 
-    def _map(self, slot: Slot, entries: Any, event: Any) -> None:
+    def _map(self, slot: Slot, event: Any) -> dict[str, Any]:
         if type(event) is not MappingStartEvent or slot.scalar is None:
             raise Refusal(_no_collection("a mapping of names to text", "{}", event))
+        entries: dict[str, Any] = {}
         while type(key := self._get()) is not MappingEndEvent:
             self._count(key)
             if type(key) is not _SCALAR:
@@ -294,7 +299,7 @@ class Builder:
                 continue
             value = self._get()
             step = entry(key.value)
-            line = key.start_mark.line + self._base
+            line = key.start_mark.line - self._first
             try:
                 if not key.style and (what := meaning(key.value)):
                     if key.value == "<<":
@@ -303,11 +308,12 @@ class Builder:
                 if key.value in entries:
                     raise Refusal("is given twice: keep one of them")
                 entries[key.value] = read_scalar(slot.scalar, value)
-                self.draft.marks += ((slot, step), line)
+                self.draft.add_part(slot, step, line)
             except Refusal as refusal:
                 self.draft.failed.add(slot.canonical + step)
-                self._find(line, slot.path + step, str(refusal))
+                self._find(self.draft.line + line, slot.path + step, str(refusal))
                 self._skip(value)
+        return entries
 
     # What is wrong with keys.
 
@@ -321,15 +327,17 @@ class Builder:
         if slot is None:
             self._unknown(node, key, line)
         else:
-            given = [mark for mark in self.draft.marks[::2] if isinstance(mark, Slot)]
+            draft = self.draft
+            given = [(mark, below) for mark, below in zip(draft.marks, draft.lines, strict=True) if type(mark) is Slot]
             if seen & slot.bit:
-                first = next(one for one in given if one.canonical == slot.canonical)
+                first, below = next(one for one in given if one[0].canonical == slot.canonical)
                 names = "" if first.path == slot.path else f", as {_last(first.path)} and as {_last(slot.path)}"
-                text = f"is given twice{names}, first on line {mark_line(self.draft.marks, slot.canonical)}"
+                text = f"is given twice{names}, first on line {draft.line + below}"
             else:
                 rivals = rivals_of(slot.field)
                 above = slot.canonical[: -len(slot.name)]
-                given_as = next(one for one in given if one.canonical in {above + rival.name for rival in rivals})
+                choices = {above + rival.name for rival in rivals}
+                given_as, _ = next(one for one in given if one[0].canonical in choices)
                 text = f"excludes {_last(given_as.path)}, which is given as well: keep one of them"
             self._find(line, slot.path, text)
         self._skip(event)
@@ -339,8 +347,8 @@ class Builder:
         if name == "<<" and not key.style:
             self._find(line, above, _MERGE)
             return
-        message = self.draft.message
-        elsewhere = [] if message is None else places(root(message.DESCRIPTOR), name)
+        kind = self.draft.kind
+        elsewhere = [] if kind is None else places(root(kind.message.DESCRIPTOR), name)
         # Nobody writes what planton fills in.
         elsewhere = [place for place in elsewhere if place.partition(".")[0] != "status"]
         near = nearest(name, node.slots)

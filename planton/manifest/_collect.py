@@ -7,11 +7,12 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from planton.errors import Origin, Problem
+from planton.manifest._alike import Alike
 from planton.manifest._draft import Finding
 from planton.manifest._known import is_known_right
 from planton.manifest._limits import MAX_DOCUMENTS, MAX_PROBLEMS
 from planton.manifest._manifests import Manifests, as_bytes
-from planton.manifest._marks import Marks, Places, upwards
+from planton.manifest._marks import Mark, Marks, Places, compact, upwards
 from planton.manifest._rules import MISSING, broken_rules
 from planton.manifest._sources import shown_path
 from planton.manifest._subjects import subject
@@ -50,6 +51,7 @@ class Collection:
         self._marks: list[Marks] = []
         self._proven: list[bytes] = []
         self._documents = 0
+        self._alike = Alike()
 
     def count_document(self, file: str) -> None:
         """Counts a document, also an empty one.
@@ -111,23 +113,32 @@ class Collection:
         Raises:
             Enough: There are too many problems.
         """
-        message = draft.message
         found = draft.findings
+        if not found and draft.is_whole and (known := self._alike.find(draft)):
+            self._keep(draft, Origin(file, number, draft.line), *known)
+            return
+        message = draft.message()
         if message is not None and draft.is_whole:
             fill(message)
             wrong = complaints(message)
             if not found and not wrong:
-                # Only its bytes are kept, which take far less memory than what was built field by field.
-                self._messages.append(type(message))
-                self._origins.append(Origin(file, number, draft.line))
-                self._marks.append(tuple(draft.marks))
-                self._proven.append(as_bytes(message))
+                data = as_bytes(message)
+                self._alike.remember(draft, data)
+                self._keep(draft, Origin(file, number, draft.line), tuple(draft.marks), data)
                 return
             found = [*found, *_independent(wrong, draft)]
         name = subject(message) if message is not None else ""
         found = sorted(found, key=lambda one: one.line)
         shown = shown_path(file)
         self._add(Problem(text, path, Origin(shown, number, line), name) for line, path, text in found)
+
+    def _keep(self, draft: Draft, origin: Origin, marks: tuple[Mark, ...], data: bytes) -> None:
+        """Takes a document that is right. Only its bytes are kept, which take less memory than what they say."""
+        assert draft.kind is not None
+        self._messages.append(draft.kind.message)
+        self._origins.append(origin)
+        self._marks.append((marks, compact(draft.lines)))
+        self._proven.append(data)
 
     def manifests(self) -> Manifests:
         """Gives the documents that are right.
@@ -159,7 +170,7 @@ def complaints(message: Resource) -> list[Complaint]:
 
 def _independent(wrong: list[Complaint], draft: Draft) -> Iterator[Finding]:
     """Passes over what only follows from something that could not be read, at, above or below its place."""
-    places = Places(draft.marks, draft.line)
+    places = Places((draft.marks, draft.lines), draft.line)
     below = {above for path in draft.failed for above in upwards(path)}
     for path, text in wrong:
         follows = path in below or any(above in draft.failed for above in upwards(path))

@@ -112,6 +112,29 @@ def is_known_right(message: Any) -> bool:
     return _table(message.DESCRIPTOR).keeps(message)
 
 
+def rule_on(field: FieldDescriptor) -> Callable[[str], bool] | None:
+    """Gives what the text of a field has to be, which is not remembered here.
+
+    Args:
+        field: A single text, not a list.
+
+    Returns:
+        What says of a value, which must not be empty, that it is certainly right; has_no_rule where there is no rule;
+        None when that cannot be told here.
+    """
+    rules = _type(field.containing_type)
+    return rules.fields.get(field.name, has_no_rule) if rules is not None else None
+
+
+def has_no_rule(_: str) -> bool:
+    """Stands for the rule on a field without one.
+
+    Returns:
+        True.
+    """
+    return True
+
+
 @lru_cache(maxsize=256)
 def _table(descriptor: Descriptor) -> _Table:
     return _Table(descriptor)

@@ -41,6 +41,27 @@ def load(
     Raises:
         ManifestError: Something cannot be read or is wrong; it holds all problems of all documents at once.
     """
+    manifests, problems = read(source, progress=progress)
+    if problems:
+        del manifests  # As in `loads`.
+        raise ManifestError(problems)
+    return manifests
+
+
+def read(
+    source: str | os.PathLike[str] | TextIO | BinaryIO | Iterable[str | os.PathLike[str]],
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> tuple[Manifests, list[Problem]]:
+    """Reads manifests: `load` that collects instead of raising, for who says more of those that are right.
+
+    Args:
+        source: As for `load`.
+        progress: Likewise.
+
+    Returns:
+        The messages that are right, and what is wrong with the others; without the latter, that is all there is.
+    """
     # Imported here, as in all of this module: what reads takes long to import.
     from planton.manifest._collect import Collection, Enough
     from planton.manifest._read import read_content
@@ -59,7 +80,7 @@ def load(
                 read_content(content, name, collection)
         else:
             _read_paths(source, collection)
-    return _result(collection)
+    return collection.manifests(), collection.problems
 
 
 def loads(text: str | bytes, *, file: str = TEXT) -> Manifests:

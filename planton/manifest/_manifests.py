@@ -54,7 +54,7 @@ class Manifests(Sequence["Resource"]):
         self._messages = list(messages)
         count = len(self._messages)
         self._origins = (Origin(),) * count if origins is None else tuple(origins)
-        self._marks: tuple[Marks, ...] = ((),) * count if marks is None else tuple(marks)
+        self._marks: tuple[Marks, ...] = (((), ()),) * count if marks is None else tuple(marks)
         # The bytes hold credentials, as the messages do.
         self._proven = (b"",) * count if proven is None else tuple(proven)
 
@@ -106,7 +106,7 @@ class Manifests(Sequence["Resource"]):
             index: Its place in the sequence.
 
         Returns:
-            Fields and lines, by turns.
+            Fields, and the line of each, counted from that of the document.
         """
         return self._marks[index]
 
@@ -120,11 +120,11 @@ class Manifests(Sequence["Resource"]):
         Returns:
             The line, from 1; 0 when the field was not given, or did not come from a text.
         """
-        if not self._marks[index]:
+        if not self._marks[index][0]:
             return 0
         from planton.manifest._marks import mark_line
 
-        return mark_line(self._marks[index], path)
+        return mark_line(self._marks[index], self._origins[index].line, path)
 
     @overload
     def __getitem__(self, index: int) -> Resource: ...

@@ -10,29 +10,40 @@ from planton.manifest._tables import Slot
 
 Mark: TypeAlias = Slot | tuple[Slot, str]
 """A field, or a field and the step to one of its entries or items."""
-Marks: TypeAlias = Sequence[Mark | int]
-"""Marks and their lines, by turns: flat, since there is one for every field of every document."""
+Marks: TypeAlias = tuple[Sequence[Mark], Sequence[int]]
+"""Marks, and the line of each, counted from that of their document: many documents can share the marks."""
 
 
-def mark_line(marks: Marks, path: str) -> int:
+def compact(lines: Sequence[int]) -> Sequence[int]:
+    """Puts away the lines of a document in little memory.
+
+    Args:
+        lines: Lines, counted from that of the document.
+
+    Returns:
+        The same.
+    """
+    try:
+        return bytes(lines)
+    except ValueError:  # Some are above 255.
+        return tuple(lines)
+
+
+def mark_line(marks: Marks, line: int, path: str) -> int:
     """Finds the line of a field.
 
     Args:
         marks: The marks of its document.
+        line: Line on which the document begins, from 1.
         path: Its path, in the usual spelling or in that of the document.
 
     Returns:
         The line, from 1; 0 when unknown.
     """
-    for index in range(0, len(marks), 2):
-        mark = marks[index]
-        if isinstance(mark, Slot):
-            there = mark.canonical == path or mark.path == path
-        else:
-            there = isinstance(mark, tuple) and path in (mark[0].canonical + mark[1], mark[0].path + mark[1])
-        if there:
-            line = marks[index + 1]
-            return line if isinstance(line, int) else 0
+    for mark, below in zip(*marks, strict=True):
+        slot, step = mark if isinstance(mark, tuple) else (mark, "")
+        if path in (slot.canonical + step, slot.path + step):
+            return line + below
     return 0
 
 
@@ -51,12 +62,10 @@ class Places:
         self._line = line
         self._places: dict[str, tuple[str, int]] = {}
         self._camels = False
-        for index in range(0, len(marks), 2):
-            mark, found = marks[index], marks[index + 1]
+        for mark, below in zip(*marks, strict=True):
             slot, step = mark if isinstance(mark, tuple) else (mark, "")
-            if isinstance(slot, Slot) and isinstance(found, int):
-                self._places[slot.canonical + step] = (slot.path + step, found)
-                self._camels = self._camels or (slot.path != slot.canonical and slot.name != "api_version")
+            self._places[slot.canonical + step] = (slot.path + step, line + below)
+            self._camels = self._camels or (slot.path != slot.canonical and slot.name != "api_version")
 
     def find(self, path: str) -> tuple[str, int]:
         """Finds a field, or what is nearest above it.

@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 from planton.manifest._tables import is_map, is_repeated, message_of
+from planton.manifest._template import read_number
 
 _Holds: TypeAlias = Callable[[Any], bool]
 """Says of a value that it certainly keeps a rule."""
@@ -44,7 +45,7 @@ _ESCAPES = ("\\t", "\\[", "\\]")
 _PAIRS = ("(?", "[[", "&&", "--", "~~", "||", "++", "*+", "?+", "}+")
 
 
-class _Doubt(Exception):
+class _Doubt(ValueError):
     """A rule that is not understood here."""
 
 
@@ -128,7 +129,7 @@ def keeps_the_rules(message: Any) -> bool:
 def _type(descriptor: Descriptor) -> _Type | None:
     try:
         return _Type(descriptor)
-    except _Doubt:
+    except ValueError:
         return None
 
 
@@ -146,26 +147,15 @@ def _read(data: bytes) -> _Read:
     found: _Read = {}
     place = 0
     while place < len(data):
-        key, place = _varint(data, place)
+        key, place = read_number(data, place)
         value: Any
-        value, place = _varint(data, place)
+        value, place = read_number(data, place)
         if key & 7 == 2:
             value, place = data[place : place + value], place + value
         elif key & 7 != 0:
             raise _Doubt
         found.setdefault(key >> 3, []).append(value)
     return found
-
-
-def _varint(data: bytes, place: int) -> tuple[int, int]:
-    value = shift = 0
-    while place < len(data):
-        byte = data[place]
-        value |= (byte & 0x7F) << shift
-        place, shift = place + 1, shift + 7
-        if byte < 0x80:
-            return value, place
-    raise _Doubt
 
 
 def _part(read: _Read, number: int) -> bytes:

@@ -75,6 +75,7 @@ class Slot:
     Attributes:
         field: The field.
         name: Its name in the message.
+        above: The field that holds the message of which it is a field; None for one of a whole document.
         path: Its path in this spelling.
         canonical: Its path in the usual spelling.
         type: One of the constants of this module.
@@ -83,13 +84,14 @@ class Slot:
         blocked: The bits that exclude it: its own, and those of its rivals in a oneof.
     """
 
-    __slots__ = ("_node", "bit", "blocked", "canonical", "field", "name", "path", "scalar", "type")
+    __slots__ = ("_node", "above", "bit", "blocked", "canonical", "field", "name", "path", "scalar", "type")
 
-    def __init__(self, field: FieldDescriptor, path: str, canonical: str) -> None:
+    def __init__(self, field: FieldDescriptor, above: Slot | None, path: str, canonical: str) -> None:
         """Makes the slot.
 
         Args:
             field: The field.
+            above: The field that holds the message of which it is a field.
             path: Its path in this spelling.
             canonical: Its path in the usual spelling.
 
@@ -98,6 +100,7 @@ class Slot:
         """
         self.field = field
         self.name = field.name
+        self.above = above
         self.path = path
         self.canonical = canonical
         self.bit = 1 << field.index
@@ -129,7 +132,7 @@ class Slot:
             The table, made when first asked for.
         """
         if self._node is None:
-            self._node = Node(message_of(self.field), f"{self.path}.", f"{self.canonical}.")
+            self._node = Node(message_of(self.field), self, f"{self.path}.", f"{self.canonical}.")
         return self._node
 
 
@@ -143,11 +146,12 @@ class Node:
 
     __slots__ = ("prefix", "slots")
 
-    def __init__(self, descriptor: Descriptor, prefix: str, canonical: str) -> None:
+    def __init__(self, descriptor: Descriptor, above: Slot | None, prefix: str, canonical: str) -> None:
         """Makes the table.
 
         Args:
             descriptor: The message.
+            above: The field that holds it; None for a whole document.
             prefix: What stands before the names of its fields, in this spelling.
             canonical: What stands before the names of its fields, in the usual spelling.
         """
@@ -156,7 +160,7 @@ class Node:
         for field in descriptor.fields:
             usual = canonical + usual_name(field)
             for name in (field.name, field.json_name):
-                self.slots.setdefault(name, Slot(field, prefix + name, usual))
+                self.slots.setdefault(name, Slot(field, above, prefix + name, usual))
 
 
 def usual_name(field: FieldDescriptor) -> str:
@@ -229,7 +233,7 @@ def root(descriptor: Descriptor) -> Node:
     Returns:
         The table.
     """
-    return Node(descriptor, "", "")
+    return Node(descriptor, None, "", "")
 
 
 def places(node: Node, name: str) -> list[str]:

@@ -92,7 +92,7 @@ def _operator(message: PostgresOperatorKubernetes, found: list[Complaint]) -> No
 
 def _database(message: PostgresKubernetes, found: list[Complaint]) -> None:
     spec, name = message.spec, message.metadata.name
-    if (name == "default" or name.startswith("kube-")) and not message.metadata.labels.get(NAMESPACE_LABEL):
+    if is_kubernetes_own(name) and not message.metadata.labels.get(NAMESPACE_LABEL):
         text = (
             "would also be the database's namespace, and that one is Kubernetes' own: choose another name, or name "
             f"the namespace by the label {NAMESPACE_LABEL} in metadata.labels"
@@ -115,6 +115,18 @@ def _database(message: PostgresKubernetes, found: list[Complaint]) -> None:
             found += [(f"spec.backup_config{place}", text) for place, text in database_problems(config)]
     if spec.HasField("clone") or spec.HasField("standby"):
         _beginning(spec, found)
+
+
+def is_kubernetes_own(name: str) -> bool:
+    """Tells the names of namespaces that are Kubernetes' own.
+
+    Args:
+        name: The name.
+
+    Returns:
+        True when it is one of them.
+    """
+    return name == "default" or name.startswith("kube-")
 
 
 def _beginning(spec: PostgresKubernetesSpec, found: list[Complaint]) -> None:
@@ -191,3 +203,22 @@ CHECKS: Mapping[str, Callable[[Any, list[Complaint]], None]] = MappingProxyType(
     {"PostgresOperatorKubernetes": _operator, "PostgresKubernetes": _database}
 )
 """The checks of each kind, by its name."""
+
+
+def _never(_: str) -> bool:
+    return False
+
+
+SINGLE: Mapping[str, Mapping[str, Callable[[str], object]]] = MappingProxyType(
+    {
+        "PostgresKubernetes": {
+            "metadata.name": is_kubernetes_own,
+            "metadata.slug": _never,
+            "metadata.id": _never,
+            "spec.backup_config.s3_prefix": prefix_problem,
+        }
+    }
+)
+"""Texts that are another in each document of a kind, and that can be looked at by themselves: nothing that is checked
+of other fields, and no default, asks for more of them than whether they are there. Beside each stands what says of its
+value that there is something to check. A check that brings one of them together with others takes its row out here."""

@@ -149,18 +149,21 @@ def with_left(data: Mapping[str, str], left: Iterable[LeftArchive]) -> dict[str,
         The data with them, sorted; what is there for the same archive and database is replaced, but for the time of
         leaving where nothing else has changed.
     """
-    left = list(left)
-    there = {one.key: one for one in read_record(data)} if left else {}
+    keyed = {one.key: one for one in left}
+    there = {one.key: one for one in read_record(data)} if any(_is_left_once(one) for one in keyed.values()) else {}
     # An apply that was broken off leaves an archive again: it left it when it was first about to.
     known = {
-        one.key: before
-        for one in left
-        if one.why in (MOVED, STOPPED)
-        and (before := there.get(one.key))
-        and replace(before, left_at=one.left_at) == one
+        key: before
+        for key, one in keyed.items()
+        if _is_left_once(one) and (before := there.get(key)) and replace(before, left_at=one.left_at) == one
     }
-    fresh = {one.key: _written(known.get(one.key, one)) for one in left}
+    fresh = {key: _written(known.get(key, one)) for key, one in keyed.items()}
     return dict(sorted({**data, **fresh}.items()))
+
+
+def _is_left_once(left: LeftArchive) -> bool:
+    """Whether an archive was left by a database that goes on, at a time that counts."""
+    return left.why in (MOVED, STOPPED)
 
 
 def with_taken(data: Mapping[str, str], taken: Iterable[LeftArchive]) -> tuple[dict[str, str], int]:

@@ -103,6 +103,22 @@ def _postgresql(
         "resources": resource_requirements(container.resources),
         "podAnnotations": {"postgres-cluster-id": name},
     }
+    if env := _environment(backup, beginning):
+        spec["env"] = env
+    volumes = [files_volume(files_secret(name), DATABASE_FILES_PATH)] if backup.files else []
+    if volumes or beginning.volumes:
+        spec["additionalVolumes"] = [*volumes, *beginning.volumes]
+    if beginning.standby is not None:
+        spec["standby"] = dict(beginning.standby)
+    metadata = naming.metadata(cluster_name(name), namespace=naming.namespace, annotations=beginning.annotations)
+    return {"apiVersion": "acid.zalan.do/v1", "kind": "postgresql", "metadata": metadata, "spec": spec}
+
+
+def _environment(backup: DatabaseBackup, beginning: Beginning) -> list[KubernetesObject]:
+    """Makes `spec.env`, sorted by name."""
+    if not (backup.references or beginning.entries or beginning.dropped):
+        # As most are; the environment of the backups is sorted already.
+        return [{"name": variable, "value": value} for variable, value in backup.environment.items()]
     entries: dict[str, KubernetesObject] = {
         variable: {"name": variable, "value": value} for variable, value in backup.environment.items()
     }
@@ -111,19 +127,8 @@ def _postgresql(
         entries[variable] = {"name": variable, "valueFrom": {"secretKeyRef": reference}}
     for variable in beginning.dropped:
         entries.pop(variable, None)
-    if backup.references or beginning.entries:
-        entries.update(beginning.entries)
-        entries = dict(sorted(entries.items()))
-    if entries:
-        # The environment of the backups is sorted already.
-        spec["env"] = list(entries.values())
-    volumes = [files_volume(files_secret(name), DATABASE_FILES_PATH)] if backup.files else []
-    if volumes or beginning.volumes:
-        spec["additionalVolumes"] = [*volumes, *beginning.volumes]
-    if beginning.standby is not None:
-        spec["standby"] = dict(beginning.standby)
-    metadata = naming.metadata(cluster_name(name), namespace=naming.namespace, annotations=beginning.annotations)
-    return {"apiVersion": "acid.zalan.do/v1", "kind": "postgresql", "metadata": metadata, "spec": spec}
+    entries.update(beginning.entries)
+    return [entries[variable] for variable in sorted(entries)]
 
 
 def _own_secrets(naming: Naming, backup: DatabaseBackup) -> list[KubernetesObject]:

@@ -10,7 +10,6 @@ needed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ from planton.translate.archive import bucket_of, full_prefix, platform_prefix
 from planton.translate.backup import CERTIFICATE, access_keys, boolean, secret_problems, sources_of
 from planton.translate.existing import Existing
 from planton.translate.generation import DATABASE_GENERATION, generation_of, told_generation
+from planton.translate.given import given
 from planton.translate.names import cluster_name, namespace_of
 from planton.translate.platform import BackupPlatform, capped
 from planton.translate.policy import DEFAULT_RETENTION, ENCRYPTION_VARIABLES, encryption_of, policy_environment
@@ -27,7 +27,7 @@ from planton.translate.secret_values import Credentials, credentials_from
 from planton.translate.secret_warnings import secret_warnings
 from planton.translate.store import Store, store_of, whole_environment
 from planton.translate.versions import OperatorVersion
-from planton.types import PostgresKubernetes, PostgresKubernetesBackupConfig, SecretValue
+from planton.types import PostgresKubernetes, SecretValue
 
 _PATH = "spec.backup_config"
 DATABASE_FILES_PATH = "/etc/planton/store-ca"
@@ -80,17 +80,31 @@ class DatabaseBackup(NamedTuple):
     warnings: tuple[Problem, ...] = ()
 
 
-@dataclass(slots=True)
 class _Draft:
-    message: PostgresKubernetes
-    config: PostgresKubernetesBackupConfig
-    platform: BackupPlatform | None
-    existing: Existing
-    environment: dict[str, str] = field(default_factory=dict)
-    secrets: dict[str, SecretValue] = field(default_factory=dict)
-    files: dict[str, SecretValue] = field(default_factory=dict)
-    errors: list[Problem] = field(default_factory=list)
-    warnings: list[Problem] = field(default_factory=list)
+    __slots__ = (
+        "config",
+        "environment",
+        "errors",
+        "existing",
+        "files",
+        "given",
+        "message",
+        "platform",
+        "secrets",
+        "warnings",
+    )
+
+    def __init__(self, message: PostgresKubernetes, platform: BackupPlatform | None, existing: Existing) -> None:
+        self.message = message
+        self.config = message.spec.backup_config
+        self.given = given(self.config)
+        self.platform = platform
+        self.existing = existing
+        self.environment: dict[str, str] = {}
+        self.secrets: dict[str, SecretValue] = {}
+        self.files: dict[str, SecretValue] = {}
+        self.errors: list[Problem] = []
+        self.warnings: list[Problem] = []
 
     def refuse(self, text: str, name: str) -> None:
         self.errors.append(Problem(text, f"{_PATH}.{name}"))
@@ -116,13 +130,13 @@ def database_backup(
     Returns:
         The environment, the effective archive, and what is wrong or worth saying.
     """
-    draft = _Draft(message, message.spec.backup_config, platform, existing)
-    config = draft.config
+    draft = _Draft(message, platform, existing)
+    config = draft.given
     inherited = platform is not None and platform.backup
-    said = config.enable_backup if config.HasField("enable_backup") else None
+    said: bool | None = config.get("enable_backup")
     prefix = endpoint = ""
     if inherited if said is None else said:
-        store = store_of(config.storage) if config.HasField("storage") else None
+        store = store_of(config["storage"]) if "storage" in config else None
         endpoint = store.endpoint if store else platform.endpoint if platform else ""
         prefix = _archive(draft, store, bool(said), operator)
     else:
@@ -130,10 +144,10 @@ def database_backup(
             draft.environment["WALG_S3_PREFIX"] = ""
             draft.environment["USE_WALG_BACKUP"] = "false"
         _unused(draft, said)
-    if config.HasField("enable_restore"):
-        draft.environment["USE_WALG_RESTORE"] = boolean(config.enable_restore)
-    if config.HasField("enable_clone"):
-        draft.environment["CLONE_USE_WALG_RESTORE"] = boolean(config.enable_clone)
+    if "enable_restore" in config:
+        draft.environment["USE_WALG_RESTORE"] = boolean(config["enable_restore"])
+    if "enable_clone" in config:
+        draft.environment["CLONE_USE_WALG_RESTORE"] = boolean(config["enable_clone"])
     return _finished(draft, prefix, endpoint)
 
 
@@ -180,7 +194,7 @@ def _finished(draft: _Draft, prefix: str, endpoint: str) -> DatabaseBackup:
 
 def _archive(draft: _Draft, store: Store | None, said: bool, operator: OperatorVersion) -> str:
     """Writes the environment of a database with an archive; gives its full prefix."""
-    config, platform, environment = draft.config, draft.platform, draft.environment
+    config, platform, environment = draft.given, draft.platform, draft.environment
     if said:
         environment["USE_WALG_BACKUP"] = "true"
         if platform is None and store is None:
@@ -194,13 +208,13 @@ def _archive(draft: _Draft, store: Store | None, said: bool, operator: OperatorV
     prefix = _prefix(draft, store)
     _credentials(draft, store)
     _encryption(draft)
-    if config.HasField("backup_schedule"):
-        environment["BACKUP_SCHEDULE"] = config.backup_schedule
+    if "backup_schedule" in config:
+        environment["BACKUP_SCHEDULE"] = config["backup_schedule"]
     _replicas(draft)
-    if config.HasField("retention") or config.HasField("tuning"):
-        environment.update(policy_environment(config.retention, config.tuning))
+    if "retention" in config or "tuning" in config:
+        environment.update(policy_environment(draft.config.retention, draft.config.tuning))
         _deltas(draft)
-    restore = config.enable_restore if config.HasField("enable_restore") else platform is None or platform.restore
+    restore = config.get("enable_restore", platform is None or platform.restore)
     if not restore and not operator.has_restore_switch:
         draft.refuse(
             f"restore cannot be switched off for a database with an archive: the Spilo image of operator "
@@ -212,10 +226,10 @@ def _archive(draft: _Draft, store: Store | None, said: bool, operator: OperatorV
 
 
 def _prefix(draft: _Draft, store: Store | None) -> str:
-    config, platform = draft.config, draft.platform
+    platform = draft.platform
     bucket = store.bucket if store else platform.bucket if platform else ""
-    if config.HasField("s3_prefix"):
-        own = full_prefix(config.s3_prefix, bucket)
+    if "s3_prefix" in draft.given:
+        own = full_prefix(draft.given["s3_prefix"], bucket)
         if own is None:
             draft.refuse(
                 "asks for the operator's bucket, and no operator with backup_config is known here: "
@@ -241,7 +255,7 @@ def _prefix(draft: _Draft, store: Store | None) -> str:
 
 def _credentials(draft: _Draft, store: Store | None) -> None:
     config, platform = draft.config, draft.platform
-    if not config.HasField("credentials"):
+    if "credentials" not in draft.given:
         return
     kind = store.kind if store else platform.store if platform else ""
     if config.credentials.HasField("cloud_identity"):
@@ -254,7 +268,7 @@ def _credentials(draft: _Draft, store: Store | None) -> None:
 
 
 def _encryption(draft: _Draft) -> None:
-    if not draft.config.HasField("encryption"):
+    if "encryption" not in draft.given:
         return
     encryption = encryption_of(draft.config.encryption)
     draft.secrets.update(encryption.keys)
@@ -266,7 +280,7 @@ def _encryption(draft: _Draft) -> None:
 def _replicas(draft: _Draft) -> None:
     """Refuses base backups from replicas where there is none: Spilo's postgres_backup.sh never makes any then."""
     config, platform = draft.config, draft.platform
-    own = config.tuning.HasField("backup_from_replica")
+    own = "tuning" in draft.given and config.tuning.HasField("backup_from_replica")
     wanted = (
         config.tuning.backup_from_replica
         if own
@@ -310,9 +324,9 @@ def _number(text: str | None, default: int) -> int:
 
 def _no_platform(draft: _Draft) -> None:
     """Says that backups were asked for where no bucket and no credentials are known."""
-    lacking = "is no object store" if draft.config.HasField("credentials") else "are no credentials"
+    lacking = "is no object store" if "credentials" in draft.given else "are no credentials"
     text = f"asks for backups, and no operator with backup_config is known here, so there {lacking}"
-    if draft.existing.from_cluster or not draft.config.HasField("s3_prefix"):
+    if draft.existing.from_cluster or "s3_prefix" not in draft.given:
         draft.refuse(
             f"{text}: give the operator a backup_config, or apply its manifest together, or give this database "
             "storage and credentials of its own",
@@ -336,7 +350,7 @@ def _foreign_bucket(prefix: str, draft: _Draft, store: Store | None) -> None:
             "s3_prefix",
         )
         return
-    whose = "its credentials" if draft.config.HasField("credentials") else "the operator's keys"
+    whose = "its credentials" if "credentials" in draft.given else "the operator's keys"
     draft.warn(
         f'is read as bucket "{bucket}", which is not the operator\'s ("{known}"): '
         f"{whose} must be able to write there. If a path in the operator's bucket was meant, "
@@ -353,8 +367,8 @@ def _unused(draft: _Draft, said: bool | None) -> None:
         why = "no operator with backup_config is known here"
     else:
         why = "backups are switched off at the operator"
-    if said is None and draft.config.HasField("storage"):
+    if said is None and "storage" in draft.given:
         why += ", and enable_backup: true, with which this database would have an archive of its own, is not given"
     for name in _OF_AN_ARCHIVE:
-        if draft.config.HasField(name):  # type: ignore[arg-type]
+        if name in draft.given:
             draft.warn(f"has no effect: {why}. It is not passed on to the database", name)

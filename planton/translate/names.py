@@ -7,8 +7,9 @@ docs/reference.md, "What the objects are called".
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import Any, TypedDict
 
+from planton.translate.given import given
 from planton.types import ApiResourceMetadata, Resource
 
 NAMESPACE_LABEL = "kubernetes.project-planton.org/namespace"
@@ -224,10 +225,14 @@ def namespace_of(message: Resource) -> str:
         The namespace that its label chooses, else the default of its kind.
     """
     metadata: ApiResourceMetadata = message.metadata
+    return _namespace(metadata.labels, metadata.name, message.kind)
+
+
+def _namespace(labels: Mapping[str, str] | None, name: str, kind: str) -> str:
     # Asked before: to look into a map that is empty costs as much as all the rest.
-    if metadata.labels and (chosen := metadata.labels.get(NAMESPACE_LABEL, "")):
+    if labels and (chosen := labels.get(NAMESPACE_LABEL, "")):
         return chosen
-    return OPERATOR if message.kind == "PostgresOperatorKubernetes" else metadata.name
+    return OPERATOR if kind == "PostgresOperatorKubernetes" else name
 
 
 def labels_of(message: Resource) -> dict[str, str]:
@@ -239,21 +244,24 @@ def labels_of(message: Resource) -> dict[str, str]:
     Returns:
         The manifest's labels, overruled by planton's own, sorted by name.
     """
-    metadata: ApiResourceMetadata = message.metadata
+    return _labels(given(message.metadata), message.kind)
+
+
+def _labels(metadata: Mapping[str, Any], kind: str) -> dict[str, str]:
     # In the order of their names, so that most need no sorting.
     ours = {MANAGED_BY_LABEL: MANAGED_BY}
-    if environment := metadata.env:
-        ours[ENVIRONMENT_LABEL] = environment
-    if identifier := metadata.id:
-        ours[ID_LABEL] = identifier
-    if kind := message.kind:
+    if "env" in metadata:
+        ours[ENVIRONMENT_LABEL] = metadata["env"]
+    if "id" in metadata:
+        ours[ID_LABEL] = metadata["id"]
+    if kind:
         ours[KIND_LABEL] = kind
-    if name := metadata.name:
-        ours[NAME_LABEL] = name
-    if organization := metadata.org:
-        ours[ORGANIZATION_LABEL] = organization
+    if "name" in metadata:
+        ours[NAME_LABEL] = metadata["name"]
+    if "org" in metadata:
+        ours[ORGANIZATION_LABEL] = metadata["org"]
     ours[RESOURCE_LABEL] = "true"
-    return dict(sorted({**metadata.labels, **ours}.items())) if metadata.labels else ours
+    return dict(sorted({**metadata["labels"], **ours}.items())) if "labels" in metadata else ours
 
 
 class ObjectMetadata(TypedDict, total=False):
@@ -281,13 +289,11 @@ class Naming:
         Args:
             message: A message of any kind.
         """
-        metadata: ApiResourceMetadata = message.metadata
-        self._labels = labels_of(message)
-        # The same text for each of them, where they are the same: there are many of them in a large set.
-        self.name = self._labels.get(NAME_LABEL) or metadata.name
-        space = namespace_of(message)
-        self.namespace = self.name if space == self.name else space
-        self._annotations = dict(metadata.annotations) if metadata.annotations else {}
+        metadata, kind = given(message.metadata), message.kind
+        self._labels = _labels(metadata, kind)
+        self.name: str = metadata.get("name", "")
+        self.namespace = _namespace(metadata.get("labels"), self.name, kind)
+        self._annotations = dict(metadata["annotations"]) if "annotations" in metadata else {}
 
     def metadata(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from sys import intern
 
 from planton.types import ContainerResources
@@ -16,6 +17,13 @@ def resource_requirements(resources: ContainerResources) -> dict[str, dict[str, 
     Returns:
         Limits and requests, without what is empty.
     """
+    # The same few sizes stand in thousands of databases. What is given is the caller's own.
+    return {name: amounts.copy() for name, amounts in _requirements(resources.SerializeToString()).items()}
+
+
+@lru_cache(maxsize=1024)
+def _requirements(data: bytes) -> dict[str, dict[str, str]]:
+    resources = ContainerResources.FromString(data)
     requirements = {}
     for name, amount in (("limits", resources.limits), ("requests", resources.requests)):
         given = {}

@@ -15,10 +15,11 @@ from planton.manifest._proof import keeps_the_rules
 from planton.types import PostgresKubernetes, PostgresOperatorKubernetes
 from tests.manifest.test_proof import TYPES, messages
 from tests.strategies import databases, operators
+from tests.thorough import examples
 
 
 @pytest.mark.parametrize("descriptor", TYPES, ids=lambda one: one.name)
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(data=st.data())
 def test_what_is_shown_is_so(descriptor: Descriptor, data: st.DataObject) -> None:
     message = data.draw(messages(descriptor))
@@ -30,7 +31,7 @@ def test_what_is_shown_is_so(descriptor: Descriptor, data: st.DataObject) -> Non
         assert not collect_violations(message)
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(databases() | operators(), st.data())
 def test_one_wrong_value_among_right_ones(message: Any, data: st.DataObject) -> None:
     is_known_right(message)

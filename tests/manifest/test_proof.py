@@ -19,6 +19,7 @@ from planton.manifest import load
 from planton.manifest._proof import _type, keeps_the_rules
 from planton.manifest._tables import is_map, is_repeated, message_of
 from planton.types import PostgresKubernetes
+from tests.thorough import examples
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -110,7 +111,7 @@ def messages(draw: st.DrawFn, descriptor: Descriptor, depth: int = 2) -> Any:
 
 @pytest.mark.parametrize("descriptor", TYPES, ids=lambda one: one.name)
 # Messages of many fields are slow to make where others use the processors, too.
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_what_is_shown_is_so(descriptor: Descriptor, data: st.DataObject) -> None:
     message = data.draw(messages(descriptor))

@@ -12,6 +12,7 @@ from tests.manifest.support import DATABASE, EXAMPLES, OPERATOR, metadata, only,
 from tests.manifest.test_errors import FIVE_MISTAKES
 from tests.manifest.test_scalars import TEXTS
 from tests.manifest.test_secrets import FORMS, PLACES
+from tests.thorough import examples
 
 GOOD = [*EXAMPLES.values(), "---\n".join(EXAMPLES.values()), DATABASE.replace("\n", "\r\n")]
 BAD = [
@@ -62,7 +63,7 @@ def test_the_same_texts(text: str) -> None:
 
 
 # Without tabs: the two parsers of PyYAML disagree on where one may stand, and either answer is an honest one.
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.text(st.sampled_from(list("ab:{}[]\"'&*!|>-?#,\n \\~1")), min_size=1, max_size=20))
 def test_the_same_noise(noise: str) -> None:
     first, second = both(f"{DATABASE}---\n{noise}\n---\n{DATABASE}")

@@ -17,6 +17,7 @@ from planton.manifest._json import json_events
 from planton.manifest._plain import meaning
 from planton.types import Resource
 from tests.manifest.support import DATABASE
+from tests.thorough import examples
 
 MEAN = (
     "y n yes no on off true false null ~ = << 1 1.0 0x1F 0o17 010 1e3 .inf .nan 1:30 1_0 2020-01-01 - -- --- ... ? : "
@@ -79,10 +80,12 @@ def read(text: str, form: Literal["yaml", "json"]) -> Any:
     draft = builder.document(get())
     assert draft is not None
     assert draft.findings == []
-    return draft.message
+    return draft.message()
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=examples(400), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(anything(), st.sampled_from(["yaml", "json"]))
 def test_any_message(message: Resource, form: Literal["yaml", "json"]) -> None:
     text = dumps(message, format=form)
@@ -90,7 +93,7 @@ def test_any_message(message: Resource, form: Literal["yaml", "json"]) -> None:
     assert dumps(read(text, form), format=form) == text
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(texts)
 def test_any_text_for_other_readers_of_yaml(text: str) -> None:
     (message,) = loads(DATABASE)
@@ -101,7 +104,7 @@ def test_any_text_for_other_readers_of_yaml(text: str) -> None:
     assert yaml.safe_load(out)["metadata"]["tags"] == [text]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(st.text(st.sampled_from("0123456789+-.:_eExoOabTtZz ynNiIfFuUlLsSrRvV~"), max_size=8))
 def test_what_pyyaml_takes_for_no_text_wants_quotes(text: str) -> None:
     """PyYAML reads YAML 1.1: whatever it resolves to something else must be ambiguous to us too."""

@@ -19,6 +19,7 @@ from planton.manifest.redaction import without_credentials
 from planton.rendering import render
 from planton.types import Resource
 from tests.manifest.support import DATABASE, DATABASE_HEAD, OPERATOR, OPERATOR_HEAD, everything_told, operator
+from tests.thorough import examples
 
 SECRET = "hunter2/SENTINEL+value"
 
@@ -212,7 +213,7 @@ def test_a_secret_in_any_field_of_backup_config(path: str, value: object) -> Non
         assert "SENTINEL" not in everything_told(caught.value), kind
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.text(st.sampled_from(list("SENTINEL:{}[]\"'&*!|>-?#%@,\n \t\\")), min_size=1, max_size=30))
 def test_keys_and_values_of_any_shape(noise: str) -> None:
     body = "".join(f"  {line}\n" for line in f"{noise}{SECRET}{noise}".splitlines())
