@@ -18,12 +18,17 @@ _CUT = re.compile(r"(?<![A-Za-z])EOF(?![A-Za-z])|reset by peer")
 # Behind the number stands what the proxy says (http.client, _tunnel: "Tunnel connection failed: 407 denied"), and in
 # brackets where in the source of Python or OpenSSL it was found out.
 _TUNNEL = re.compile(r"(Tunnel connection failed: \d+).*", re.DOTALL)
-_PLACE = re.compile(r"\s*\(_[a-z]+\.c:\d+\)")
+_PLACE = re.compile(r"\s{0,4}\(_[a-z]+\.c:\d+\)")
 # What says that not a byte of the request was sent; classes of urllib3 1.26 to 2.
 _NOT_SENT = frozenset({"NewConnectionError", "ConnectTimeoutError", "NameResolutionError"})
 # Refused before anything is looked at: https://kubernetes.io/docs/concepts/cluster-administration/flow-control/
 _TOO_MANY = 429
 _NOT_FOUND = 404
+# Of a text nobody reads more, and to look for credentials in a megabyte of it takes seconds.
+_LONGEST_TEXT = 1 << 16
+# By these something is decided: what one may not do, what is not there, what others have changed, which list is too
+# old. An API server never says them without a Status.
+_DECIDING = frozenset({403, _NOT_FOUND, 409, 410})
 
 
 def failure_of(error: Exception) -> Failure | None:
@@ -73,13 +78,13 @@ def refusal(error: Any) -> Failure:
     answer = answer if isinstance(answer, dict) else {}
     told = answer.get("details")
     details = told if isinstance(told, dict) else {}
-    if status == _NOT_FOUND and not is_status(answer):
-        if body.strip() == "404 page not found":
+    if status in _DECIDING and not is_status(answer):
+        if status == _NOT_FOUND and body.strip() == "404 page not found":
             return Failure(status, NO_PAGE, "the server does not know this kind")
-        return bad_answer("HTTP status 404 without a Status")
+        return bad_answer(f"HTTP status {status} without a Status")
     listed = details.get("causes")
     causes = tuple(
-        Cause(str(one.get("reason", "")), str(one.get("message", "")), str(one.get("field", "")))
+        Cause(*(_cut(str(one.get(name, ""))) for name in ("reason", "message", "field")))
         for one in (listed if isinstance(listed, list) else ())
         if isinstance(one, dict)
     )
@@ -92,8 +97,8 @@ def refusal(error: Any) -> Failure:
         return Failure(0, NO_CONNECTION, f"no answer: {fallback}")
     return Failure(
         status,
-        str(answer.get("reason") or ("TLS" if status == 0 else "")),
-        str(answer.get("message") or fallback),
+        _cut(str(answer.get("reason") or ("TLS" if status == 0 else ""))),
+        _cut(str(answer.get("message") or fallback)),
         causes,
         retry_after(error.headers, details),
         may_have_arrived=status not in (0, _TOO_MANY),
@@ -101,6 +106,13 @@ def refusal(error: Any) -> Failure:
         if status == _NOT_FOUND and answer.get("reason") == "NotFound" and isinstance(told, dict)
         else None,
     )
+
+
+def _cut(text: str) -> str:
+    if len(text) <= _LONGEST_TEXT:
+        return text
+    # Not in the middle of a word: of a credential that is cut the rest might not be known.
+    return f"{text[:_LONGEST_TEXT].rpartition(' ')[0]} (and {len(text) - _LONGEST_TEXT} characters more)"
 
 
 def bad_answer(what: str = "") -> Failure:

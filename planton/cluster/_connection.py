@@ -103,7 +103,7 @@ def apply_patch(path: str, body: Mapping[str, Any], *, manager: str, force: bool
         "force": str(force).lower(),
         "dryRun": "All" if dry_run else None,
         # Else the server reads each object once more, for warnings in headers that nobody is shown. Fields that a type
-        # does not have are refused by an apply all the same, and pruned from a custom resource either way.
+        # does not have are refused by an apply all the same, those of a custom resource too.
         "fieldValidation": "Ignore",
     }
     return Request("PATCH", path, _query(query), body, _APPLY)

@@ -16,6 +16,8 @@ from contextlib import suppress
 from queue import Empty, Full
 from typing import Any
 
+from planton.cluster._incoming import Incoming, Response
+
 _WELL = re.compile(rb"HTTP/1\.1 (20[01]) ")
 # What says where a body ends, and what makes a case of its own of an answer.
 _FRAMING = re.compile(
@@ -27,6 +29,9 @@ _LENGTH = re.compile(rb"[0-9]{1,12}")
 # https://www.rfc-editor.org/rfc/rfc9112#name-chunked-transfer-coding
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r\n")
 _LONGEST_LINE = 4096
+_MOST_LINES = 100
+# Memory is taken as the bytes come, and not as many are promised.
+_PIECE = 1 << 20
 _LAST_CHUNK = b"\r\n0\r\n\r\n"
 
 
@@ -35,7 +40,7 @@ class Answer:
 
     __slots__ = ("_file", "_length", "_other", "_pool", "connection", "is_there", "status")
 
-    def __init__(self, pool: Any, connection: Any, file: Any) -> None:
+    def __init__(self, pool: Any, connection: Any, file: Incoming) -> None:
         """Reads the head.
 
         Args:
@@ -47,19 +52,21 @@ class Answer:
         self.connection = connection
         """Connection on which the rest comes; None when all has been read."""
         self._file = file
-        self._other: http.client.HTTPResponse | None = None
+        self._other: Response | None = None
         self._length: int | None = None
         self.is_there = False
         """Whether all of it has arrived, so that nobody has to bound its reading."""
         begun = file.peek(1)
         end = begun.find(b"\r\n\r\n") + 4
         if end < 4 or not self._is_everyday(begun[:end], begun):
-            self._other = http.client.HTTPResponse(_Opened(file))  # type: ignore[arg-type]
+            self._other = Response(file)
             self._other.begin()
             self.status = self._other.status
             return
         self.status = int(begun[9:12])
         file.read(end)
+        if not self.is_there:
+            file.unbound()
 
     def _is_everyday(self, head: bytes, begun: bytes) -> bool:
         """Whether it is an answer that went well, whose end is told in one of the two usual ways."""
@@ -73,8 +80,10 @@ class Answer:
             self._length = int(value)
             self.is_there = len(begun) >= len(head) + self._length
             return True
+        if name != b"transfer-encoding" or value.lower() != b"chunked":
+            return False
         self.is_there = begun.endswith(_LAST_CHUNK)
-        return name == b"transfer-encoding" and bool(value.lower() == b"chunked")
+        return True
 
     @property
     def reason(self) -> str:
@@ -95,7 +104,7 @@ class Answer:
         """
         with _Failing(self._pool, self.connection):
             if self._other is not None:
-                data = self._other.read()
+                data = _decoded(self._other.read(), self._other.headers.get("Content-Encoding", ""))
             elif self._length is not None:
                 data = self._exactly(self._length)
             else:
@@ -132,17 +141,22 @@ class Answer:
             self._end()
 
     def _end(self) -> None:
-        self._file.close()
         connection, self.connection = self.connection, None
-        if self._other is not None and self._other.will_close:
+        # http.client closes the file itself, which ends the connection where that is right.
+        is_over = self._other.will_close if self._other is not None else not self._file.is_at_end()
+        if is_over:
             connection.close()
         _put_back(self._pool, connection)
 
     def _exactly(self, length: int) -> bytes:
-        data: bytes = self._file.read(length)
-        if len(data) != length:
-            raise http.client.IncompleteRead(data, length - len(data))
-        return data
+        parts: list[bytes] = []
+        left = length
+        while left > 0:
+            parts.append(self._file.read(min(left, _PIECE)))
+            left -= len(parts[-1])
+            if not parts[-1]:
+                raise http.client.IncompleteRead(b"", left)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _chunks(self) -> bytes:
         parts = []
@@ -151,23 +165,32 @@ class Answer:
             if size is None:
                 raise http.client.IncompleteRead(b"")
             length = int(size[1], 16)
-            if length:
-                parts.append(self._exactly(length))
-            # After the last one headers could follow, which nobody has announced.
+            if not length:
+                break
+            parts.append(self._exactly(length))
             if self._exactly(2) != b"\r\n":
                 raise http.client.IncompleteRead(b"")
-            if not length:
+        # Headers can follow, which say nothing that is needed.
+        for _ in range(_MOST_LINES):
+            line = self._file.readline(_LONGEST_LINE)
+            if line == b"\r\n":
                 return b"".join(parts)
+            if not line.endswith(b"\n"):
+                break
+        raise http.client.IncompleteRead(b"")
 
 
-class _Opened:
-    """Gives http.client what it would have made of the socket: a part of it has been read already."""
+def _decoded(data: bytes, encoding: str) -> bytes:
+    """Decodes what a proxy has compressed, though nobody has asked for that: of a first answer urllib3 does it."""
+    if encoding.strip().lower() not in ("gzip", "x-gzip"):
+        return data
+    import gzip
+    import zlib
 
-    def __init__(self, file: Any) -> None:
-        self._file = file
-
-    def makefile(self, mode: str) -> Any:
-        return self._file
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error):
+        raise http.client.HTTPException("what is said to be gzip is none") from None
 
 
 class _Failing:
@@ -224,7 +247,11 @@ def exchange(pool: Any, request: bytes, seconds: float) -> Answer | None:
         with suppress(BrokenPipeError, ConnectionResetError):
             # At once: as two records of TLS it would cost both sides twice.
             sock.sendall(request)
-        return Answer(pool, connection, sock.makefile("rb"))
+        incoming = getattr(connection, "incoming", None)
+        if incoming is None or not incoming.is_of(sock):
+            incoming = connection.incoming = Incoming(sock)
+        incoming.begin(seconds)
+        return Answer(pool, connection, incoming)
 
 
 def _standing(pool: Any) -> Any:
@@ -235,9 +262,12 @@ def _standing(pool: Any) -> Any:
         connection = pool.pool.get(block=False)
     except (AttributeError, Empty):
         return None
-    if connection is None or not _is_usable(connection.sock) or is_connection_dropped(connection):
-        if connection is not None:
-            connection.close()
+    if connection is None or not _is_usable(connection.sock):
+        # urllib3 goes on with one that is of another kind, such as TLS within the TLS of a proxy.
+        _put_back(pool, connection)
+        return None
+    if is_connection_dropped(connection):
+        connection.close()
         _put_back(pool, connection)
         return None
     return connection

@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from planton.cluster._exchange import exchange
+from planton.cluster._incoming import read_by
 from planton.cluster._reading import whole
 
 # A token is renewed up to minutes before it expires, and one that is refused all the same is read anew.
@@ -67,6 +68,7 @@ class PooledClient:
         self._clock = clock
         self._lock = threading.Lock()
         self._target = _Target(float("-inf"), "", {}, print)
+        read_by(client.rest_client.pool_manager)
 
     def __repr__(self) -> str:
         """Says nothing of the client, whose configuration holds a token."""

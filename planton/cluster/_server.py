@@ -67,6 +67,17 @@ class Server:
         """
         return self.connection.send(request, subject=subject, phase=self.phase, scrub=self.scrubber.text, check=check)
 
+    def shown(self, text: str) -> str:
+        """Takes credentials out of a text of others that came with no failure, such as an event.
+
+        Args:
+            text: The text.
+
+        Returns:
+            The text without those of the set, and without what this client logs in with.
+        """
+        return self.scrubber.text(self.connection.without_own(text))
+
     def get(self, key: Key) -> KubernetesObject | None:
         """Reads an object.
 

@@ -1,9 +1,10 @@
 r"""Finds known values in a text however they are spelled there: escaped, encoded, or with only a part of them shown.
 
 Who answers in the name of an API server quotes a request as it likes: as JSON of Go's (`\u0026`) or of PHP's (`\/`),
-as a page (`&#x2F;`), as part of a URL (`%2F`), or as base64 of a whole body. No list of spellings of a value is ever
-complete, so the text is read in each of these ways, one inside of the other, and the values are looked for in what
-comes out.
+as a page (`&#x2F;`), as part of a URL (`%2F`), as base64 of a whole body, as bytes (`[]byte{0x73, 0x65}`, which is how
+it says that a value of a Secret is invalid: k8s.io/apimachinery, pkg/util/validation/field/errors.go), or folded over
+the lines of a YAML file. No list of spellings of a value is ever complete, so the text is read in each of these ways,
+one inside of the other, and the values are looked for in what comes out.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import html
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 SHORTEST_PART = 12
 """Characters of a value from which on a part of it is hidden too; a shorter value is only known as a whole."""
@@ -24,14 +26,22 @@ _STEP = 6
 _PIECE = SHORTEST_PART - _STEP + 1
 _DEPTH = 3
 _LAYERS = 40
-_JSON = re.compile(r"((?:\\u[0-9a-fA-F]{4})+)|\\x([0-9a-fA-F]{2})|\\(.)", re.DOTALL)
+_JSON = re.compile(
+    r"((?:\\u[0-9a-fA-F]{4})+)|((?:\\x[0-9a-fA-F]{2})+)|((?:\\[0-3][0-7]{2})+)|\\u\{([0-9a-fA-F]{1,5})\}|\\(.)",
+    re.DOTALL,
+)
 _URL = re.compile(r"(?:%[0-9a-fA-F]{2})+")
 _FORM = re.compile(r"(?:%[0-9a-fA-F]{2})+|\+")
-_HTML = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,8});")
+_HTML = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,8});?")
+_HEX = re.compile(r"(?:[0-9a-fA-F]{2}){8,}")
+_HEX_LIST = re.compile(r"0x[0-9a-fA-F]{1,2}(?:[ ,]+0x[0-9a-fA-F]{1,2}){3,}")
+_LIST = re.compile(r"(?<![0-9])[0-9]{1,3}(?:[ ,]+[0-9]{1,3}){3,}(?![0-9])")
+_FOLD = re.compile(r"\\?\r?\n[ \t]*")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 # Where each third byte begins is not known of a part: so all four ways to begin are tried.
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 _STANDARD = str.maketrans("-_", "+/")
+_URL_SAFE = str.maketrans("+/", "-_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +60,22 @@ class _Layer:
 
 
 def _json(match: re.Match[str]) -> str:
-    run, byte, other = match.groups()
+    run, hexadecimal, octal, point, other = match.groups()
     if run:
         return bytes.fromhex(run.replace("\\u", "")).decode("utf-16-be", errors="replace")
-    return chr(int(byte, 16)) if byte else _ESCAPES.get(other, other)
+    if hexadecimal:
+        return _of_bytes(bytes.fromhex(hexadecimal.replace("\\x", "")))
+    if octal:
+        return _of_bytes(bytes(int(one, 8) for one in octal[1:].split("\\")))
+    return chr(int(point, 16)) if point else _ESCAPES.get(other, other)
+
+
+def _of_bytes(data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        # In YAML it is the number of a character.
+        return data.decode("latin-1")
 
 
 def _url(match: re.Match[str]) -> str:
@@ -62,18 +84,43 @@ def _url(match: re.Match[str]) -> str:
 
 
 def _html(match: re.Match[str]) -> str:
+    # Some names do without a semicolon, and then more letters may follow.
     return html.unescape(match.group())
 
 
-_WAYS: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
-    ("\\", _JSON, _json),
-    ("%", _URL, _url),
-    ("+", _FORM, _url),
-    ("&", _HTML, _html),
+def _hex(match: re.Match[str]) -> str:
+    return bytes.fromhex(match.group()).decode("utf-8", errors="replace")
+
+
+def _hex_list(match: re.Match[str]) -> str:
+    numbers = re.findall("[0-9a-fA-F]+", match.group().replace("0x", " "))
+    return bytes(int(one, 16) for one in numbers).decode("utf-8", errors="replace")
+
+
+def _list(match: re.Match[str]) -> str:
+    numbers = [int(one) for one in re.findall("[0-9]+", match.group())]
+    return bytes(one for one in numbers if one < 256).decode("utf-8", errors="replace")
+
+
+def _fold(match: re.Match[str]) -> str:
+    return ""
+
+
+_Meaning: TypeAlias = Callable[[re.Match[str]], str]
+# What has to be in a text that is read so; how; and whether each character takes up as much of it as the next.
+_WAYS: tuple[tuple[str, re.Pattern[str], _Meaning, bool], ...] = (
+    ("\\", _JSON, _json, True),
+    ("%", _URL, _url, True),
+    ("+", _FORM, _url, True),
+    ("&", _HTML, _html, False),
+    ("", _HEX, _hex, True),
+    ("0x", _HEX_LIST, _hex_list, False),
+    (" ", _LIST, _list, False),
+    ("\n", _FOLD, _fold, True),
 )
 
 
-def _read(layer: _Layer, pattern: re.Pattern[str], meaning: Callable[[re.Match[str]], str]) -> _Layer:
+def _read(layer: _Layer, pattern: re.Pattern[str], meaning: _Meaning, is_even: bool) -> _Layer:
     """Reads a text in one way."""
     parts: list[str] = []
     begins: list[int] = []
@@ -92,7 +139,7 @@ def _read(layer: _Layer, pattern: re.Pattern[str], meaning: Callable[[re.Match[s
         parts.append(said)
         size = match.end() - match.start()
         # A run of escapes of the same length, each for one character; else all of it stands for each.
-        each = size // len(said) if said and size % len(said) == 0 and said.isascii() else 0
+        each = size // len(said) if said and is_even and size % len(said) == 0 and said.isascii() else 0
         for number in range(len(said)):
             begin, end = match.span()
             if each:
@@ -114,13 +161,20 @@ def _layers(text: str) -> Iterator[_Layer]:
             return
         further: list[_Layer] = []
         for layer in now:
-            for sign, pattern, meaning in _WAYS:
-                if sign in layer.text and len(seen) < _LAYERS:
-                    read = _read(layer, pattern, meaning)
+            for sign, pattern, meaning, is_even in _WAYS:
+                if sign in layer.text and len(seen) < _LAYERS and pattern.search(layer.text):
+                    read = _read(layer, pattern, meaning, is_even)
                     if read.text not in seen:
                         seen.add(read.text)
                         further.append(read)
         now = further
+
+
+def _forms_of_short(values: Iterable[str]) -> set[str]:
+    """Gives the values that are known only as a whole, and their base64, which is too short to be seen as such."""
+    plain = {one for one in values if len(one) < SHORTEST_PART}
+    encoded = {base64.b64encode(one.encode()).decode().rstrip("=") for one in plain}
+    return plain | encoded | {one.translate(_URL_SAFE) for one in encoded}
 
 
 class Values:
@@ -141,7 +195,7 @@ class Values:
 
     def _prepare(self) -> frozenset[str]:
         if self._parts is None:
-            short = sorted((one for one in self._values if len(one) < SHORTEST_PART), key=lambda one: (-len(one), one))
+            short = sorted(_forms_of_short(self._values), key=lambda one: (-len(one), one))
             self._short = re.compile("|".join(map(re.escape, short))) if short else None
             long = [one for one in self._values if len(one) >= SHORTEST_PART]
             self._pieces = frozenset(one[at : at + _PIECE] for one in long for at in range(len(one) - _PIECE + 1))

@@ -170,7 +170,7 @@ class Watcher(threading.Thread):
         return said
 
     def _safe(self, text: str) -> str:
-        return self._server.scrubber.text(self._server.connection.without_own(text))
+        return self._server.shown(text)
 
     def _take(self, line: bytes) -> None:
         try:

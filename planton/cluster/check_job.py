@@ -239,7 +239,7 @@ def _look(server: Server, job: Key, uid: str, word: str) -> tuple[str | None, li
         )
         why = ""
         if scheduled.get("status") == "False":
-            why = f", not scheduled: {server.scrubber.text(str(scheduled.get('message') or ''))}"
+            why = f", not scheduled: {server.shown(str(scheduled.get('message') or ''))}"
         return None, [Pending(f"{job.subject}: its pod is {status.get('phase') or 'made'}{why}")]
     live = server.get(job)
     if live is None:
@@ -276,7 +276,7 @@ def _message(server: Server, job: Key, ended: Mapping[str, Any]) -> str:
 
 def _cannot_run(server: Server, job: Key, text: str) -> ClusterError:
     return ClusterError(
-        server.scrubber.text(text),
+        server.shown(text),
         subject=job.subject,
         phase=_PHASE,
         remedy="It says nothing of the archive. The database's own pods have the same image, account and limits.",
@@ -299,7 +299,7 @@ def findings_in(message: str, server: Server, *, object_key: str) -> tuple[Findi
         check, _, rest = line.partition("\t")
         outcome, _, text = rest.partition("\t")
         if check in _CHECKS and outcome in ("ok", "failed"):
-            said[check] = outcome, server.scrubber.text(text.strip())[:_LONGEST_TEXT]
+            said[check] = outcome, server.shown(text.strip())[:_LONGEST_TEXT]
     findings = []
     for check in _CHECKS:
         outcome, text = said.get(check, ("not tried", ""))

@@ -105,16 +105,17 @@ class _Lines:
     def add(self, channel: int, text: str) -> Iterator[str]:
         """Gives the lines that a piece completes."""
         *whole, rest = (self._open.get(channel, "") + text).split("\n")
-        # A program that writes no line end must not fill the memory.
-        # What a credential may have begun in stays with what comes next: of two halves none is known.
-        if len(rest) > _LONGEST_LINE + self._scrubber.longest:
-            rest = self._scrubber.text(rest)
-        while len(rest) > _LONGEST_LINE + self._scrubber.longest:
-            whole.append(rest[:_LONGEST_LINE])
-            rest = rest[_LONGEST_LINE:]
-        self._open[channel] = rest
         for line in whole:
             yield self._scrubber.text(line.rstrip("\r"))
+        # A program that writes no line end must not fill the memory.
+        if len(rest) > _LONGEST_LINE + self._scrubber.longest:
+            # What a credential may have begun in stays with what comes next: of two halves none is known.
+            place = self._scrubber.before(rest, len(rest) - self._scrubber.longest)
+            shown = self._scrubber.text(rest[:place])
+            rest = rest[place:]
+            for begin in range(0, len(shown), _LONGEST_LINE):
+                yield shown[begin : begin + _LONGEST_LINE]
+        self._open[channel] = rest
 
     def rest(self) -> Iterator[str]:
         """Gives what has no line end."""
@@ -147,12 +148,15 @@ def _open(server: Server, namespace: str, pod: str, command: Sequence[str], cont
     if not isinstance(outcome[0], BaseException):
         return outcome[0]
     failure = outcome.pop()
+    if isinstance(failure, AttributeError) and type(failure.__context__).__name__ == "ApiException":
+        # 36.0.0 stumbles over its own error, which has no body here.
+        failure = failure.__context__
     cause = failure.__context__ if type(failure).__name__ == "ApiException" else failure
     # The client makes an ApiException without a status of whatever happens, with the whole answer as its text.
     status = getattr(cause, "status_code", None)
     if isinstance(status, int):
         reason, text = _words(status, getattr(cause, "resp_body", None))
-        text, reason = (server.scrubber.text(server.connection.without_own(one)) for one in (text, reason))
+        text, reason = (server.shown(one) for one in (text, reason))
         error = _error(server, namespace, pod, status, text, reason)
     elif _is_of_network(cause or failure):
         why = getattr(cause, "strerror", None) or type(cause or failure).__name__
@@ -212,7 +216,7 @@ def _words(status: int, body: object) -> tuple[str, str]:
     text = body.decode("utf-8", errors="replace") if isinstance(body, bytes) else ""
     try:
         answer = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = {}
     answer = answer if isinstance(answer, dict) else {}
     return str(answer.get("reason") or ""), str(answer.get("message") or f"HTTP status {status}")
@@ -221,14 +225,14 @@ def _words(status: int, body: object) -> tuple[str, str]:
 def _error(server: Server, namespace: str, pod: str, status: int, text: str, reason: str) -> ApiError:
     identity = server.connection.identity
     remedy = ""
-    if status == 403:
+    if status == 403 and reason:
         # As a WebSocket it is a GET, and since Kubernetes 1.35 the server asks for create besides
         # (pkg/registry/core/pod/rest/subresources.go, AuthorizePodWebsocketUpgradeCreatePermission).
         remedy = (
             f"The user of context {identity.context} needs the verbs get and create on pods/exec in namespace "
             f"{namespace}."
         )
-    elif status == 0:
+    elif status in (0, 403):
         remedy = f"Can {identity.server} be reached from here, and does every proxy on the way let WebSockets pass?"
     return ApiError(
         text,
@@ -244,7 +248,7 @@ def _exit_code(text: Any) -> int | None:
     """Reads what the server says at the end (v4.channel.k8s.io: a Status on the error channel); None when nothing."""
     try:
         answer = json.loads(text) if text else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(answer, dict):
         return None

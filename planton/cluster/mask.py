@@ -126,7 +126,7 @@ def is_shown_variable(name: str) -> bool:
 
 # How credentials are named where a header is quoted. Words that stand there in plain sentences are none.
 _SCHEME = re.compile(
-    r"\b(bearer|basic|negotiate)((?:\s|%20|\\u0020|&#32;)+)(?!(?:auth|credential|token|header|realm)[a-z]*\b)\S{6,}",
+    r"\b(bearer|basic|negotiate)((?:\s|%20|\\u0020|&#32;){1,16})(?!(?:auth|credential|token|header|realm)[a-z]*\b)\S{6,}",
     re.IGNORECASE,
 )
 
@@ -184,6 +184,18 @@ class Scrubber:
             shown += [text[last:begin], HIDDEN]
             last = end
         return "".join([*shown, text[last:]]) if shown else text
+
+    def before(self, text: str, place: int) -> int:
+        """Gives where a text can be cut, so that no credential is cut with it.
+
+        Args:
+            text: Text of a server.
+            place: Where it would be cut; all of a credential that begins before that is in the text.
+
+        Returns:
+            That place, or the beginning of the credential in which it is.
+        """
+        return next((begin for begin, end in self._values.spans(text) if begin < place < end), place)
 
     def __repr__(self) -> str:
         """Says how many values are known."""

@@ -55,7 +55,7 @@ def test_a_server_that_is_silent(tmp_path: Path) -> None:
         for one in kept:
             one.close()
     assert first.startswith("interrupted: no new requests; waiting for ")
-    assert first.endswith(" under way, up to 32 s; Ctrl-C again ends at once\n")
+    assert first.endswith(" under way, up to 7 s; Ctrl-C again ends at once\n")
     assert rest.endswith("without waiting for requests that were under way.\nNothing was written.\n")
     assert process.returncode == 130
 

@@ -313,7 +313,7 @@ def test_a_server_that_never_answered_is_not_waited_for_as_long(script: Script) 
 
 
 def test_an_error_holds_neither_headers_nor_body_nor_the_error_of_the_client(script: Script) -> None:
-    script.answers = [(403, {"Set-Cookie": SENTINEL}, {"message": "no", "reason": "Forbidden", "more": SENTINEL})]
+    script.answers = [(422, {"Set-Cookie": SENTINEL}, {"message": "no", "reason": "Invalid", "more": SENTINEL})]
     with pytest.raises(ApiError) as caught:
         send(script)
     error = caught.value

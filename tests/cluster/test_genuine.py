@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from planton.cluster._connection import ApiError
-from planton.cluster._genuine import Groups
+from planton.cluster._genuine import Groups, is_list
 from planton.cluster._resources import CONFIG_MAP, POSTGRESQL, Key
 from planton.cluster._retry import Patience
 from planton.cluster._server import Server
@@ -21,8 +21,13 @@ ELSEWHERE: dict[str, Answer] = {
     "a default backend": (404, {"Content-Type": "text/plain"}, b"default backend - 404"),
     "a page of Go's": PAGE,
     "JSON of its own": (200, {}, {"message": "session expired"}),
+    "a refusal in a page": (403, {"Content-Type": "text/html"}, b"<h1>403 Forbidden</h1> policy 17"),
+    "a refusal in JSON of its own": (403, {}, {"kind": "error", "message": "no session"}),
+    "a conflict in JSON of its own": (409, {}, {"message": "busy", "reason": "Conflict", "details": {"causes": []}}),
+    "a list that is too old in a page": (410, {"Content-Type": "text/html"}, b"<h1>Gone</h1>"),
     "404 in JSON of its own": (404, {}, {"message": "no route", "reason": "NotFound", "details": {}}),
     "another kind": (200, {}, {**GOOD[2], "kind": "Secret"}),
+    "another version": (200, {}, {**GOOD[2], "apiVersion": "v2"}),
     "another name": (200, {}, settings(name="others")),
     "another namespace": (200, {}, settings(namespace="others")),
     "no uid": (200, {}, settings(uid="")),
@@ -60,6 +65,46 @@ def test_who_is_no_api_server_is_not_believed(script: Script, name: str, answer:
     assert ASKED[name](server) is not None
     assert not script.answers
     assert len(script.pauses) == 2
+
+
+LIST: dict[str, Any] = {
+    "kind": "ConfigMapList",
+    "apiVersion": "v1",
+    "metadata": {"resourceVersion": "7"},
+    "items": [{"metadata": {"name": "a"}}],
+}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"kind": "ConfigMap"},
+        {"kind": None},
+        {"apiVersion": "v2"},
+        {"metadata": None},
+        {"metadata": []},
+        {"items": "ab"},
+        {"items": [{"metadata": {}}, "a"]},
+        {"items": [{"metadata": "a"}]},
+        {"items": [{}]},
+    ],
+)
+def test_a_list_that_is_none_in_one_point_alone(wrong: dict[str, Any]) -> None:
+    check = is_list(CONFIG_MAP)
+    assert check(LIST)
+    assert check({**LIST, "items": None})
+    assert not check({**LIST, **wrong})
+    assert not check({name: value for name, value in LIST.items() if name not in wrong})
+
+
+@pytest.mark.parametrize("name", ["get", "apply", "merge", "delete"])
+def test_what_is_stored_has_a_version(script: Script, name: str) -> None:
+    unwritten: Answer = (200, {}, settings(resourceVersion=""))
+    script.answers = [unwritten]
+    with pytest.raises(ApiError, match="not what an API server says"):
+        ASKED[name](Server(script.connection, "test"))
+    script.answers = [unwritten]
+    ASKED["dry run"](Server(script.connection, "test"))
 
 
 def test_who_stays_in_between_is_told_after_a_minute(script: Script) -> None:
@@ -135,8 +180,13 @@ def test_a_deletion_is_done_when_the_server_says_so(script: Script) -> None:
     done = {"kind": "Status", "apiVersion": "v1", "status": "Success", "details": {"uid": "1"}}
     script.answers = [(200, {}, done)]
     assert server.delete(KEY, uid="1")
-    script.connection.patience = Patience(seconds=0.0)
     for other in ({**done, "details": {"uid": "2"}}, settings(uid="2")):
-        script.answers = [(200, {}, other)] * 3
+        # Another one each time: what was given up for everybody is not asked at all.
+        script.connection.patience = Patience(seconds=0.0)
+        script.answers = [(200, {}, other)]
         with pytest.raises(ApiError, match="not what an API server says"):
             server.delete(KEY, uid="1")
+        assert not script.answers
+    script.connection.patience = Patience(seconds=0.0)
+    script.answers = [(200, {}, settings())]
+    assert server.delete(KEY, uid="1")

@@ -72,6 +72,7 @@ def test_every_request_is_made_as_whom_the_kubeconfig_says(sandbox: Sandbox, tmp
         ({"as": "a", "as-groups": "one"}, "its as-groups is not a list"),
         ({"as": "a", "as-user-extra": ["x"]}, "its as-user-extra is not a map of lists"),
         ({"as": "a\r\nImpersonate-Group: system:masters"}, "cannot be written as the header Impersonate-User"),
+        ({"as": "a "}, "cannot be written as the header Impersonate-User"),
         ({"as": "a", "as-groups": ["ä"]}, "cannot be written as the header Impersonate-Group"),
     ],
 )

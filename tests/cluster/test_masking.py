@@ -22,6 +22,7 @@ from planton.cluster import Change, ClusterIdentity, FieldChange, Plan
 from planton.cluster.changes import Sealed, summary
 from planton.cluster.diff import field_changes
 from planton.cluster.mask import HIDDEN, Scrubber, scrubber_for, without_tokens
+from planton.cluster.permissions import refusals_in, reworded
 from planton.sensitive import looks_like_credential
 from tests.cluster.objects import config_map, deployment, secret
 
@@ -119,6 +120,11 @@ def _readings(text: str) -> Iterator[str]:
             yield base64.b64decode(part).decode("latin-1")
 
 
+@pytest.mark.parametrize("said", ["&quot", "&quotabc", "&#34", "&#x22 ", "&QUOT;"])
+def test_entities_need_no_semicolon(said: str) -> None:
+    assert "sentinel" not in Scrubber(['sentinel-of"']).text(f"a sentinel-of{said}")
+
+
 @pytest.mark.parametrize("spelling", _SPELLINGS)
 @given(
     value=st.text(alphabet="abcXYZ0189/+=&<>\"'%-_", min_size=12, max_size=60),
@@ -136,6 +142,41 @@ def test_no_part_of_a_value_survives_in_any_spelling(
     parts = {value[at : at + 12] for at in range(len(value) - 11)}
     for reading in _readings(shown):
         assert not [one for one in parts if one in reading]
+
+
+_AS_BYTES: dict[str, Callable[[bytes], str]] = {
+    "hexadecimal": bytes.hex,
+    "Go, %v": lambda data: " ".join(map(str, data)),
+    "Go, %#v": lambda data: ", ".join(map(hex, data)),
+    "escaped": lambda data: "".join(f"\\x{one:02x}" for one in data),
+    "escaped as by a shell": lambda data: "".join(f"\\{one:03o}" for one in data),
+    "escaped as by Rust": lambda data: "".join(f"\\u{{{ord(one):x}}}" for one in data.decode()),
+    "in lines": lambda data: "\n    ".join(data.decode()[at : at + 9] for at in range(0, len(data.decode()), 9)),
+    "in lines of YAML": lambda data: "\\\n  ".join(
+        data.decode()[at : at + 9] for at in range(0, len(data.decode()), 9)
+    ),
+    "base64 in lines": lambda data: base64.encodebytes(data * 3).decode().strip().replace("\n", "\r\n "),
+    "base64 of base64": lambda data: base64.b64encode(base64.b64encode(data)).decode(),
+    "JSON in a URL in a URL": lambda data: quote(quote(json.dumps(data.decode())[1:-1], safe=""), safe=""),
+    "base64 in a list": lambda data: "[" + ", ".join(map(str, base64.b64encode(data))) + "]",
+}
+
+
+@pytest.mark.parametrize("value", ["wJalr/XUtnF+EMI=K7&MDENG", "pässwörd-längér-ünïcode"])
+@pytest.mark.parametrize("spelling", _AS_BYTES)
+def test_a_value_is_known_by_its_bytes_and_over_several_lines(spelling: str, value: str) -> None:
+    said = _AS_BYTES[spelling](value.encode())
+    shown = Scrubber([value]).text(f'data: "{said}" is invalid since 2026-11-22 10:15:30')
+    assert shown.replace("[", "").replace("]", "") == f'data: "{HIDDEN}" is invalid since 2026-11-22 10:15:30'
+
+
+def test_a_short_value_is_known_by_its_base64() -> None:
+    scrubber = Scrubber(["hunt?r>"])
+    assert "hunt" not in (said := scrubber.text("key: aHVudD9yPg==, url: aHVudD9yPg, aHVudD9yPg"))
+    assert "aHVud" not in said
+    # As it stands in a Secret that is quoted as a whole, and once more in base64.
+    body = base64.b64encode(b'{"data": {"key": "aHVudD9yPg=="}}').decode()
+    assert scrubber.text(f"body {body} end") == f"body {HIDDEN} end"
 
 
 def test_what_is_hidden_is_no_more_than_the_value() -> None:
@@ -158,6 +199,19 @@ def test_many_secrets_cost_little() -> None:
     for _ in range(1000):
         scrubber.text('"a value of a field in a diff, as there are thousands of them"')
     assert time.process_time() - begin < 0.5
+
+
+@pytest.mark.parametrize(
+    "piece", ["a", '"', " ", 'User "', 'User "x" cannot ', "bearer ", "0x1 ", "1 ", "%2", "\\n", "<"]
+)
+def test_a_long_text_costs_no_more_than_its_length(piece: str) -> None:
+    text = f'bearer User "{piece * (30_000 // len(piece))}'
+    begin = time.process_time()
+    assert reworded(text) == text
+    assert refusals_in(text) == []
+    without_tokens(text)
+    Scrubber(["sentinel-value"]).text(text)
+    assert time.process_time() - begin < 1.0
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,12 @@ from typing import Any
 
 import pytest
 
+from planton.cluster import exec as exec_
 from planton.cluster._connection import ApiError, Connection, get
 from planton.cluster._kubeconfig import open_connection
 from planton.cluster._retry import Patience
+from planton.cluster._server import Server
+from planton.cluster.mask import HIDDEN
 
 TOKEN = "sentinel/token+of=the-client"
 PASSWORD = "sentinel-pass&word"
@@ -90,3 +93,35 @@ def test_a_text_that_comes_with_no_failure(connection: Connection) -> None:
     said = connection.without_own(f"an event: {TOKEN} and {PASSWORD}, Proxy-Authorization: Basic c29tZWJvZHk6eA==")
     assert said.count("<hidden>") == 2
     assert "c29tZ" not in said
+
+
+def test_a_pod_in_which_nothing_runs(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Version 36.0.0 of the client stumbles over its own error; what a server says is shown without credentials."""
+    from kubernetes.client.exceptions import ApiException
+    from websocket import WebSocketBadStatusException
+
+    (own,) = [one for one in (TOKEN, PASSWORD) if connection.without_own(one) == HIDDEN]
+    body = json.dumps({"reason": "Forbidden", "message": f"no: {own}"}).encode()
+
+    def fails(*_: object) -> None:
+        try:
+            raise WebSocketBadStatusException(f"403 for {own}", 403, resp_body=body)
+        except WebSocketBadStatusException:
+            try:
+                raise ApiException(status=0, reason=own)
+            except ApiException as error:
+                no_body: Any = error.body
+                no_body.decode("utf-8")
+
+    monkeypatch.setattr(exec_, "_connect", fails)
+    with pytest.raises(ApiError) as caught:
+        exec_.run_in_pod(Server(connection, "test"), "a", "db-0", ["true"], container="x", on_line=print)
+    error = caught.value
+    assert (error.status, error.reason, error.text) == (403, "Forbidden", f"no: {HIDDEN}")
+    assert "pods/exec" in error.remedy
+    assert (error.__cause__, error.__context__) == (None, None)
+    # A page of a proxy is no want of a permission.
+    body = b"<h1>Forbidden</h1>"
+    with pytest.raises(ApiError) as caught:
+        exec_.run_in_pod(Server(connection, "test"), "a", "db-0", ["true"], container="x", on_line=print)
+    assert "every proxy on the way let WebSockets pass" in caught.value.remedy

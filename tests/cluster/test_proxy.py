@@ -53,7 +53,7 @@ class Tunnel:
             self.heads.append(head.decode())
             wanted = base64.b64encode(LOGIN.encode()).decode()
             if f"proxy-authorization: basic {wanted}".lower() not in head.decode().lower():
-                client.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+                client.sendall(b"HTTP/1.1 407 sentinel of the proxy\r\nContent-Length: 0\r\n\r\n")
                 return
             host, _, port = head.split()[1].decode().rpartition(":")
             with socket.create_connection((host, int(port))) as server:
@@ -154,6 +154,7 @@ def test_the_proxy_of_the_cluster_comes_before_that_of_the_environment(
         ("https://a.test", "A.TEST:443", True),
         ("https://a.test:6443", "a.test:443", False),
         ("https://10.1.2.3", "10.0.0.0/8", True),
+        ("https://10.1.2.3", "10.9.9.9/8", True),
         ("https://10.1.2.3:6443", "10.1.2.3:6443", True),
         ("https://10.1.2.3", "10.1.2.4,2.3", False),
         ("https://[fd00::1]:6443", "[fd00::1]:6443", True),

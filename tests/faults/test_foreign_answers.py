@@ -28,6 +28,7 @@ ROW = "an answer that is not the API server's"
 ANSWERS: dict[str, Fault] = {
     "a page": says(404, b"default backend - 404"),
     "a page of Go's": says(404, b"404 page not found\n"),
+    "a refusal": says(403, b"<h1>403 Forbidden</h1>"),
     "foreign JSON": says(200, b'{"message": "session expired"}'),
     "an empty object": says(200, b"{}"),
 }
