@@ -29,7 +29,7 @@ check: $(STAMP) ## format, lint, types, generated code, messages
 
 tests: $(STAMP) ## the tests, those against the sandbox included
 	@$(BIN)/python -m sandbox build
-	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 4 --dist loadgroup --no-loadscope-reorder
 
 tests-bounds: $(STAMP) ## the pure tests with the oldest and the newest dependencies
 	@$(BIN)/python scripts/bounds.py
@@ -73,4 +73,4 @@ sandbox-down: $(STAMP) ## stops it
 	@$(BIN)/python -m sandbox down
 
 clean: ## removes what the above made in this folder; caches elsewhere stay
-	@rm -rf $(VENV) .venv-* dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .venv-* dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz

@@ -13,6 +13,7 @@ from planton.catalogue.choice import choose
 from planton.catalogue.reading import read_catalogue
 from planton.catalogue.segments import Listing
 from tests.catalogue.archives import ORDERS, OTHER, SIZE, Archive
+from tests.thorough import examples
 
 BEGIN = datetime(2026, 11, 22, 8, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
@@ -166,7 +167,9 @@ def restore(world: World, target: datetime) -> bool:
         number += 1
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=examples(250), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(world=worlds(), data=st.data())
 def test_the_window_is_where_a_restore_arrives(world: World, data: st.DataObject) -> None:
     catalogue = read_catalogue(world.archive.bucket(), now=world.clock, wal=world.archive.wal(), threads=1)
@@ -186,7 +189,7 @@ def test_the_window_is_where_a_restore_arrives(world: World, data: st.DataObject
             assert near is None or restore(world, near)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     numbers=st.lists(st.integers(0, 600), unique=True, max_size=60).map(sorted),
     cut=st.integers(0, 60),

@@ -1,4 +1,4 @@
-"""One sandbox a session, and a handle on it that plans and applies plain objects."""
+"""One sandbox for all of these tests, and a handle on it that plans and applies plain objects."""
 
 from __future__ import annotations
 
@@ -89,14 +89,14 @@ class Harness:
         return self.api.request("POST", f"{key.resource.path(key.namespace)}?fieldManager={manager}", obj)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def sandbox() -> Iterator[Sandbox]:
     """The sandbox that these tests share."""
     with Sandbox.start() as started:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def harness(sandbox: Sandbox) -> Harness:
     """The cluster layer on the shared sandbox."""
     return Harness(Api.from_kubeconfig(sandbox.kubeconfig), open_connection(sandbox.kubeconfig, None))
@@ -214,7 +214,7 @@ class Installed:
         return {entry["name"]: entry.get("value", entry.get("valueFrom", "")) for entry in entries}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def installed() -> Iterator[Installed]:
     """A sandbox of its own, with the operator; tests bring databases in namespaces of their own."""
     with Sandbox.start() as started:

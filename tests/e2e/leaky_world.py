@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import json
 import logging
 import os
 import pprint
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,17 @@ from sandbox import Sandbox
 from tests.api import Api
 from tests.e2e.leaks import WATCHER, Hunter
 from tests.e2e.leaky_set import LeakySet
+
+_SEVERAL = r"""
+import json, sys
+from planton.cli import main
+
+for arguments in json.load(sys.stdin):
+    code = main(arguments)
+    for stream, mark in ((sys.stdout, f"\0{code}\0"), (sys.stderr, "\0")):
+        stream.write(mark)
+        stream.flush()
+"""
 
 
 class World:
@@ -78,8 +90,25 @@ class World:
 
     def command(self, what: str, codes: int | tuple[int, ...], *arguments: str) -> str:
         """Runs the command in folders that are watched, and keeps what it prints."""
+        done = self._run(["-m", "planton", *self._whole(arguments)])
+        self._keep(what, codes, done.returncode, done.stdout + done.stderr)
+        return done.stdout
+
+    def commands(self, codes: int | tuple[int, ...], runs: Mapping[str, tuple[str, ...]]) -> None:
+        """Runs several in one process, one after another: what it is -> arguments. Most of a run is its imports."""
+        done = self._run(["-c", _SEVERAL], json.dumps([self._whole(arguments) for arguments in runs.values()]))
+        out, err = done.stdout.split("\0"), done.stderr.split("\0")
+        assert len(out) == 2 * len(runs) + 1, self._clean(done.stdout + done.stderr)
+        for place, what in enumerate(runs):
+            self._keep(what, codes, int(out[2 * place + 1]), out[2 * place] + err[place])
+        self._keep(f"the end of {', '.join(runs)}", 0, done.returncode, out[-1] + err[-1])
+
+    def _whole(self, arguments: tuple[str, ...]) -> tuple[str, ...]:
         if arguments[0] in ("plan", "apply", "delete", "status") or "--live" in arguments:
-            arguments = (*arguments, "--kubeconfig", str(self.sandbox.kubeconfig))
+            return (*arguments, "--kubeconfig", str(self.sandbox.kubeconfig))
+        return arguments
+
+    def _run(self, words: list[str], text: str = "") -> subprocess.CompletedProcess[str]:
         paths = [str(self.folder / "watcher"), os.environ.get("PYTHONPATH", ""), str(Path.cwd())]
         environment = {
             **os.environ,
@@ -90,18 +119,20 @@ class World:
             "WATCH_LOG": str(self.watched),
             "PLANTON_DEBUG": "1",
         }
-        done = subprocess.run(
-            [sys.executable, "-m", "planton", *arguments],
+        return subprocess.run(
+            [sys.executable, *words],
+            input=text,
             capture_output=True,
             text=True,
             timeout=180,
             cwd=self.folder / "work",
             env=environment,
         )
-        self.note(what, done.stdout + done.stderr)
+
+    def _keep(self, what: str, codes: int | tuple[int, ...], code: int, text: str) -> None:
+        self.note(what, text)
         allowed = (codes,) if isinstance(codes, int) else codes
-        assert done.returncode in allowed, f"{what}: {done.returncode}\n{self._clean(done.stdout + done.stderr)}"
-        return done.stdout
+        assert code in allowed, f"{what}: {code}\n{self._clean(text)}"
 
     def _clean(self, text: str) -> str:
         # pytest would show it, and the log of a test is a log.

@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.documents import DOCS, blocks, commands, compare
 from tests.e2e.documents_world import BUCKET, ORDERS, World
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("e2e-documents-restore")]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.xdist_group("e2e-documents-restore")]
 
 PAGES = ("archive", "move", "disaster-recovery", "restore")
 RESTORED = "before 2026-11-22 09:41:00.000000+00"

@@ -28,7 +28,7 @@ from tests.e2e.leaky_set import DATABASES, PLAIN, STANDBYS, VAULT
 from tests.e2e.leaky_world import World, logged
 from tests.manifests import database, operator
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("e2e-leaks")]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.xdist_group("e2e-leaks")]
 
 ALL = (PLAIN, *DATABASES, *STANDBYS)
 NEWCOMER = "leak-newcomer"
@@ -66,12 +66,14 @@ def _first_round(world: World) -> None:
         # Their stores are not reached, and what is not seen is not fresh.
         world.command(f"status {form}", 3, "status", "-o", form, "-f", path)
         world.command(f"delete preview {form}", 1, "delete", "-o", form, "-f", path)
-        for name in ALL if form == "table" else (PLAIN, DATABASES[0]):
-            world.command(f"env {name} {form}", 0, "env", name, "-o", form, "-f", path)
     world.command("check live", 1, "check", "-f", path, "--live")
+    envs: dict[str, tuple[str, ...]] = {f"env {name} table": ("env", name, "-o", "table", "-f", path) for name in ALL}
+    for form in ("json", "yaml"):
+        envs |= {f"env {name} {form}": ("env", name, "-o", form, "-f", path) for name in (PLAIN, DATABASES[0])}
     for name in ALL:
-        world.command(f"env live {name}", 0, "env", name, "--live", "-f", path)
-        world.command(f"env only live {name}", 0, "env", name, "--live")
+        envs[f"env live {name}"] = ("env", name, "--live", "-f", path)
+        envs[f"env only live {name}"] = ("env", name, "--live")
+    world.commands(0, envs)
 
 
 def _second_round(world: World) -> None:
@@ -84,9 +86,8 @@ def _second_round(world: World) -> None:
         )
     world.command("apply of a rotation", 0, "apply", "-o", "json", "-f", path, "--allow-encryption-change")
     world.command("status after it", (0, 3), "status", "-f", path)
-    for name in ALL:
-        # The operator may not have come to it yet.
-        world.command(f"env live {name} after it", (0, 2), "env", name, "--live", "-f", path)
+    # The operator may not have come to it yet.
+    world.commands((0, 2), {f"env live {name} after it": ("env", name, "--live", "-f", path) for name in ALL})
 
 
 def _with_the_api(world: World) -> None:
@@ -265,13 +266,15 @@ def _bad_manifests(world: World) -> None:
     settings = (f"logical_backup_s3_secret_access_key: {text}", f"{plain}: x", f"aws_endpoint: {text}")
     manifests += [operator(spec=f"operator_settings: {{{one}}}") for one in settings]
     manifests += [operator(backup=one) for one in backups]
+    validated = {}
     for number, manifest in enumerate(manifests):
         check = lambda manifest=manifest: planton.validate(planton.loads(manifest))  # noqa: E731
         world.failure(f"bad manifest {number}", planton.ManifestError, check)
-        path = world.folder / "inputs" / "bad.yaml"
-        path.write_text(manifest)
         if number % 6 == 0:
-            world.command(f"bad manifest {number} on the command line", 1, "validate", "-f", str(path))
+            path = world.folder / "inputs" / f"bad-{number}.yaml"
+            path.write_text(manifest)
+            validated[f"bad manifest {number} on the command line"] = ("validate", "-f", str(path))
+    world.commands(1, validated)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BAD", bad)
         for number, encryption in enumerate(

@@ -83,7 +83,7 @@ class Network:
         return counts
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
     """A sandbox of its own behind a proxy."""
     with Sandbox.start() as sandbox, proxy_to(sandbox) as proxy:

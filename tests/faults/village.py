@@ -156,7 +156,7 @@ def says_why(ended: Ended, *words: str) -> None:
         assert word in ended.err, f"{word!r} is not in:\n{ended.err}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def inhabited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Village]:
     """One cluster for all tests of others who write; at the end nothing is left of it."""
     with Sandbox.start() as sandbox, Gate(sandbox) as gate:

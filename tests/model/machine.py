@@ -142,6 +142,10 @@ class PlanAndApply(RuleBasedStateMachine):
         self._make_theirs("c", theirs)
         self.wanted = {f"{self.prefix}a": first, f"{self.prefix}b": second}
         self._apply(chosen, force=False)
+        # Whatever comes after this: every history has had a plan that meets it.
+        self.wanted[f"{self.prefix}c"] = Wanted(keys=1, ingress=True)
+        self._plan(chosen, force=False)
+        del self.wanted[f"{self.prefix}c"]
 
     @rule(name=names, one=wanted)
     def write_a_manifest(self, name: str, one: Wanted) -> None:
@@ -164,6 +168,10 @@ class PlanAndApply(RuleBasedStateMachine):
         self.world.steps["rotation"] += 1
         self.wanted = {name: replace(one, keys=one.keys and keys) for name, one in self.wanted.items()}
         self._apply(chosen, force=False)
+        # Whatever comes after this: every history has had a plan that meets it.
+        self.wanted[f"{self.prefix}c"] = Wanted(keys=1, ingress=True)
+        self._plan(chosen, force=False)
+        del self.wanted[f"{self.prefix}c"]
 
     @precondition(lambda self: len(self.wanted) > 1)
     @rule(pick=st.integers(0, 9), chosen=sets)
@@ -171,6 +179,10 @@ class PlanAndApply(RuleBasedStateMachine):
         self.world.steps["manifest taken out"] += 1
         del self.wanted[[*self.wanted][pick % len(self.wanted)]]
         self._apply(chosen, force=False)
+        # Whatever comes after this: every history has had a plan that meets it.
+        self.wanted[f"{self.prefix}c"] = Wanted(keys=1, ingress=True)
+        self._plan(chosen, force=False)
+        del self.wanted[f"{self.prefix}c"]
 
     @rule(name=names, one=wanted, chosen=sets, write=st.integers(0, 8), late=st.booleans())
     def change_and_die_in_the_apply(self, name: str, one: Wanted, chosen: str | None, write: int, late: bool) -> None:
@@ -189,37 +201,42 @@ class PlanAndApply(RuleBasedStateMachine):
         self._look_what_was_done(expected, self._set(chosen))
 
     @precondition(lambda self: any(place[0] in _OF_OTHERS for place in self.model.entries))
-    @rule(one=wanted, chosen=sets, pick=st.integers(0, 99), is_gone=st.booleans())
-    def apply_an_old_plan(self, one: Wanted, chosen: str | None, pick: int, is_gone: bool) -> None:
+    @rule(
+        one=wanted,
+        chosen=sets,
+        force=forces,
+        pick=st.integers(0, 99),
+        meanwhile=st.sampled_from(["written over", "removed", "made"]),
+    )
+    def apply_an_old_plan(self, one: Wanted, chosen: str | None, force: bool, pick: int, meanwhile: str) -> None:
         mine = self._pick(pick, tuple(_OF_OTHERS))
         if mine is None:
             return
         self.wanted[mine[1]] = one
-        plan = self._plan(chosen, force=False)
-        places = {subject(place): place for place in self.model.entries}
+        expected = self.model.expect(self.wanted, self._set(chosen), force=force)
+        plan = self._plan(chosen, force)
+        word, kinds = ("created", _THEIRS) if meanwhile == "made" else ("configured", _OF_OTHERS)
         meant = [
-            places[one.subject]
-            for one in (plan.changes if plan is not None else ())
-            if one.action == "configured" and one.kind in _OF_OTHERS
+            place
+            for place, action in expected.actions.items()
+            if action == word and place[0] in kinds and ("Namespace", "", place[1]) in self.model.entries
         ]
         if not meant or plan is None:
             return
-        self.world.steps["old plan"] += 1
-        expected = self.model.expect(self.wanted, self._set(chosen), force=False)
+        self.world.steps[f"old plan, an object was {meanwhile} since"] += 1
         place = meant[pick % len(meant)]
-        if is_gone:
-            self._remove(place)
-        else:
-            self._write_over(place)
+        {"written over": self._write_over, "removed": self._remove, "made": self._make}[meanwhile](place)
         before = self.world.get(place)
         try:
             self.world.cluster.apply(plan, wait=False)
         except ClusterError as error:
             self._shows_no_secret(str(error), repr(error), str(error.changes))
-            status = error.status
+            status, names_owner = error.status, isinstance(error, ConflictError)
         else:
-            status = 0
-        assert status == 409, f"{place} was changed since the plan, and nobody noticed"
+            status, names_owner = 0, False
+        # Nor is force a word for what the plan did not show.
+        assert status == 409, f"{place} was {meanwhile} since the plan, and nobody noticed"
+        assert names_owner or force or meanwhile != "made"
         assert self.world.get(place) == before
         self._look_what_was_done(expected, self._set(chosen), but=place)
 

@@ -47,20 +47,20 @@ class Wait(Protocol):
         """Fail after the given seconds; errors of the API server count as not yet."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def sandbox() -> Iterator[Sandbox]:
     """Return the sandbox that the tests share."""
     with Sandbox.start() as started:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def api(sandbox: Sandbox) -> Api:
     """Return an administrator's client."""
     return Api.from_kubeconfig(sandbox.kubeconfig)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def wait() -> Wait:
     """Return the function that waits."""
 
@@ -151,7 +151,7 @@ class Installation:
         return self.status().get("availableReplicas") == 1
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def installation(sandbox: Sandbox, api: Api, wait: Wait) -> Installation:
     """Return an installation whose operator is up."""
     made = Installation(api, "postgres-operator")
