@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from planton.catalogue.archive import Archive
 from planton.cluster._connection import Connection
-from planton.cluster._server import Server
-from planton.cluster.access import find_access, open_archive
-from planton.cluster.backup_now import BackupMade, PlannedBackup, make_backup, plan_backup
 from planton.cluster.changes import ProgressEvent
-from planton.cluster.mask import scrubber_for
-from planton.cluster.permissions_advice import advised
-from planton.cluster.permissions_needed import check_backup
 from planton.manifest import prepare
 from planton.types import Resource
+
+if TYPE_CHECKING:
+    from planton.catalogue.archive import Archive
+    from planton.cluster.backup_now import BackupMade, PlannedBackup
 
 Progress: TypeAlias = Callable[[ProgressEvent], None]
 
@@ -51,6 +48,10 @@ class ArchiveMethods:
             RefusedError: The database has no archive, or there is no such database.
             ClusterError: The server refused something, or could not be reached.
         """
+        from planton.cluster._server import Server
+        from planton.cluster.access import find_access, open_archive
+        from planton.cluster.permissions_advice import advised
+
         server = Server(self._connection, "read")
         with advised(self._connection, ["read"], operator_namespace or ""):
             return open_archive(find_access(server, prepare(manifests), name, namespace, operator_namespace))
@@ -68,6 +69,11 @@ class ArchiveMethods:
             RefusedError: None can be made, with the reason.
             ClusterError: The server refused something, or could not be reached.
         """
+        from planton.cluster._server import Server
+        from planton.cluster.backup_now import plan_backup
+        from planton.cluster.permissions_advice import advised
+        from planton.cluster.permissions_needed import check_backup
+
         server = Server(self._connection, "backup")
         with advised(self._connection, ["backup"]):
             planned = plan_backup(server, archive.access.namespace, archive.access.scope)
@@ -99,6 +105,11 @@ class ArchiveMethods:
             ClusterError: It failed, or the server refused something.
             StoreError: The archive cannot be read.
         """
+        from planton.cluster._server import Server
+        from planton.cluster.backup_now import make_backup
+        from planton.cluster.mask import scrubber_for
+        from planton.cluster.permissions_advice import advised
+
         scrubber = scrubber_for([{"kind": "Secret", "data": archive.access.contents.data()}])
         planned = planned or self.plan_backup(archive)
         with advised(self._connection, ["backup"]):

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from planton.cluster import admission
 from planton.cluster._archive_methods import Progress, locked
 from planton.cluster._bounded import bounded
 from planton.cluster._connection import Connection
-from planton.cluster._server import Server
 from planton.cluster.changes import ProgressEvent
-from planton.cluster.check_inside import check_inside
-from planton.cluster.check_targets import targets_in_cluster, targets_in_manifests
-from planton.cluster.checks import Checked, check_targets
-from planton.cluster.inventory import read_inventory
 from planton.manifest import prepare
-from planton.translate.archive_sources import wanted_sources
 from planton.types import Resource
+
+if TYPE_CHECKING:
+    from planton.cluster.checks import Checked
 
 
 class CheckMethods:
@@ -30,6 +27,7 @@ class CheckMethods:
         manifests: Iterable[Resource] = (),
         *,
         names: Sequence[str] = (),
+        namespace: str | None = None,
         operator_namespace: str | None = None,
         from_cluster: bool = False,
         timeout: float = 180.0,
@@ -42,6 +40,7 @@ class CheckMethods:
         Args:
             manifests: Messages that say where archives are; without any, what the pods of live databases get says it.
             names: Names of the databases that are meant; empty for all.
+            namespace: Namespace of the databases that are meant; None for all.
             operator_namespace: Namespace of the operator, where the cluster has several.
             from_cluster: Whether to try it out from within the cluster as well, by a short Job for each namespace and
                 store. It needs a database that is there already.
@@ -56,22 +55,33 @@ class CheckMethods:
             RefusedError: There is no such database, or there are several operators and none was chosen.
             ClusterError: The server refused something, or could not be reached.
         """
+        from planton.cluster import admission
+        from planton.cluster._server import Server
+        from planton.cluster.check_inside import check_inside
+        from planton.cluster.check_targets import targets_in_cluster, targets_in_manifests
+        from planton.cluster.checks import check_targets
+        from planton.cluster.inventory import read_inventory
+        from planton.cluster.permissions_advice import advised, operator_in
+        from planton.translate.archive_sources import wanted_sources
+
         messages = prepare(manifests)
         server = Server(self._connection, "check")
-        inventory = read_inventory(
-            server,
-            set_operator=admission.operator_of(messages),
-            chosen=operator_namespace,
-            sources=wanted_sources(messages),
-        )
-        if messages:
-            targets, unknown = targets_in_manifests(server, inventory, messages, names)
-        else:
-            targets, unknown = targets_in_cluster(server, inventory, names)
-        report = locked(progress)
-        checked = check_targets(
-            targets, write=True, server=server, progress=lambda text: report(ProgressEvent("check", 0, 0, text))
-        )
-        if from_cluster:
-            checked = check_inside(server, targets, checked, timeout=timeout, progress=report)
+        home = operator_in(messages, operator_namespace)
+        with advised(self._connection, ["check"] if from_cluster else ["read"], home):
+            inventory = read_inventory(
+                server,
+                set_operator=admission.operator_of(messages),
+                chosen=operator_namespace,
+                sources=wanted_sources(messages),
+            )
+            if messages:
+                targets, unknown = targets_in_manifests(server, inventory, messages, names, namespace)
+            else:
+                targets, unknown = targets_in_cluster(server, inventory, names, namespace)
+            report = locked(progress)
+            checked = check_targets(
+                targets, write=True, server=server, progress=lambda text: report(ProgressEvent("check", 0, 0, text))
+            )
+            if from_cluster:
+                checked = check_inside(server, targets, checked, timeout=timeout, progress=report)
         return (*checked, *unknown)

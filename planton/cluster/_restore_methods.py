@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from planton.cluster._connection import Connection
-from planton.cluster._server import Server
-from planton.cluster.restore import RestoreDraft, RestoreRequest, draft_restore
 from planton.manifest import prepare
 from planton.types import Resource
+
+if TYPE_CHECKING:
+    from planton.cluster.restore import RestoreDraft, RestoreRequest
 
 
 class RestoreMethods:
@@ -34,4 +36,11 @@ class RestoreMethods:
             ClusterError: The server refused something, or could not be reached.
             StoreError: The archive of a database that is gone cannot be read.
         """
-        return draft_restore(Server(self._connection, "read"), prepare(manifests), request)
+        from planton.cluster._server import Server
+        from planton.cluster.permissions_advice import advised, operator_in
+        from planton.cluster.restore import draft_restore
+
+        messages = prepare(manifests)
+        # What is planned and applied with the draft needs more than the draft itself.
+        with advised(self._connection, ["databases"], operator_in(messages, request.operator_namespace)):
+            return draft_restore(Server(self._connection, "read"), messages, request)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from planton.cluster._resources import Key
+from planton.cluster.ahead import Ahead
 from planton.cluster.changes import Action, Change, FieldChange, PlanOptions
 from planton.cluster.generations import OldCredentials
 from planton.cluster.mask import Scrubber
@@ -20,7 +21,10 @@ from planton.types import Resource
 class SecondLook(Protocol):
     """Looks at the cluster again while a plan is carried out."""
 
-    def check(self, written: Iterable[KubernetesObject] = ()) -> None:
+    def begin(self, ahead: Ahead) -> None:
+        """Begins what a check reads."""
+
+    def check(self, written: Iterable[KubernetesObject] = (), ahead: Ahead | None = None) -> None:
         """Raises when the set cannot be applied any more; it knows databases that were written since the last time."""
 
     def read_keys(self) -> None:
@@ -94,6 +98,7 @@ class Decisions:
         messages: The set as messages; empty for a plan of plain objects.
         checks: Tries out the stores that the apply is about to use; None where it uses none, or shall not.
         denied: What the caller is not allowed, so that the plan leaves it out.
+        going: Namespaces that are being deleted, whose databases the plan leaves out.
     """
 
     steps: tuple[Step, ...]
@@ -104,6 +109,7 @@ class Decisions:
     messages: tuple[Resource, ...] = field(default=(), repr=False)
     checks: StoreLook | None = field(default=None, repr=False, compare=False)
     denied: tuple[Need, ...] = ()
+    going: tuple[str, ...] = ()
 
 
 def change_of(

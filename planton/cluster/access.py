@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from planton.catalogue.archive import Archive
 from planton.cluster import admission
 from planton.cluster._server import Server
+from planton.cluster.facts import facts_in_force
 from planton.cluster.inventory import Inventory, operator_gives, read_inventory
 from planton.cluster.left_access import read_access, read_left_archives
 from planton.cluster.references import resolve
@@ -17,8 +18,7 @@ from planton.errors import RefusedError
 from planton.manifest import Manifests, prepare
 from planton.rendering import find_message
 from planton.translate.archive_access import ArchiveAccess, access_of
-from planton.translate.archive_sources import wanted_sources, with_set_sources
-from planton.translate.collect import in_force
+from planton.translate.archive_sources import wanted_sources
 from planton.translate.contract import KubernetesObject
 from planton.translate.existing import Existing
 from planton.translate.names import cluster_name, namespace_of
@@ -147,23 +147,6 @@ def access_in_manifests(
     return access
 
 
-def facts_in_force(
-    messages: Sequence[Resource], inventory: Inventory | None, existing: Existing
-) -> tuple[BackupPlatform | None, Existing]:
-    """Gives the facts by which messages of a set are translated.
-
-    Args:
-        messages: The set, with its defaults filled.
-        inventory: Facts of the cluster; None without one.
-        existing: Facts for translation, with what references lead to.
-
-    Returns:
-        The backup platform, and the facts with the archives for which messages of the set ask.
-    """
-    platform, existing = in_force(messages, inventory.platform if inventory is not None else None, existing)
-    return platform, with_set_sources(messages, platform, existing)
-
-
 def access_in_cluster(server: Server, inventory: Inventory, database: KubernetesObject) -> ArchiveAccess:
     """Finds how the archive of a live database is reached, by what its pods get.
 
@@ -214,8 +197,22 @@ def find_database(inventory: Inventory, name: str, namespace: str | None) -> Kub
             raise RefusedError([f"several databases are named {name}: say which namespace, one of {spaces}"])
     where = f" in namespace {namespace}" if namespace else ""
     there = [f"{one['metadata']['namespace']}/{one['metadata']['name']}" for one in inventory.databases]
-    has = f"It has {', '.join(there[:_NAMED])}." if there else "It has no database at all."
-    raise RefusedError([f"the cluster has no database {name}{where}. {has}"])
+    raise RefusedError([f"the cluster has no database {name}{where}. {what_is_there(there)}"])
+
+
+def what_is_there(databases: Sequence[str]) -> str:
+    """Says which databases a cluster has, to somebody who has asked for one that it does not have.
+
+    Args:
+        databases: `namespace/name` of each.
+
+    Returns:
+        A sentence; of many the first few, and how many more.
+    """
+    if not databases:
+        return "It has no database at all."
+    more = f" and {len(databases) - _NAMED} more" if len(databases) > _NAMED else ""
+    return f"It has {', '.join(databases[:_NAMED])}{more}."
 
 
 def _without_archive(subject: str, platform: BackupPlatform | None) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from planton.cluster.inventory import Inventory
 from planton.errors import Problem, RefusedError
 from planton.translate.names import OPERATOR, cluster_name, namespace_of
 from planton.translate.platform import BackupPlatform
 from planton.types import PostgresOperatorKubernetes, Resource
+
+if TYPE_CHECKING:
+    from planton.cluster.inventory import Inventory
 
 
 def operator_of(messages: Sequence[Resource]) -> str | None:

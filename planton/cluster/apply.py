@@ -12,6 +12,7 @@ from planton.cluster._connection import ApiError
 from planton.cluster._resources import CONFIG_MAP, NAMESPACE, POSTGRESQL, SECRET, SERVICE, Key, key_of
 from planton.cluster._server import Server, in_parallel, joined
 from planton.cluster._steps import Decisions, Step, change_of
+from planton.cluster.ahead import Ahead
 from planton.cluster.archive_record import is_addition, write_record
 from planton.cluster.archives import environment
 from planton.cluster.changes import Change, ProgressEvent
@@ -127,10 +128,9 @@ class Applier:
                 self._check_sources({key.namespace for key in operators})
             if stage is Stage.DATABASES:
                 self._check(mine)
+                self._write_databases(mine)
+                continue
             self._write(stage.phase, mine)
-            if stage is Stage.DATABASES:
-                # Two applies at the same moment may both have passed the check above: then both must say so now.
-                self._check(step for step in mine if step.key.resource is POSTGRESQL)
             if stage is Stage.OPERATOR and operators:
                 # Databases that somebody made meanwhile; while the operator starts, and while it is waited for.
                 self._copy_secrets()
@@ -142,8 +142,20 @@ class Applier:
         self._prune()
         self._losses.check(self._server.phase)
 
-    def _write(self, phase: str, steps: Sequence[Step]) -> None:
-        done = 0
+    def _write_databases(self, steps: Sequence[Step]) -> None:
+        """Writes databases, and what follows them: meanwhile it is read once more what there is."""
+        databases = [step for step in steps if step.key.resource is POSTGRESQL]
+        rest = [step for step in steps if step.key.resource is not POSTGRESQL]
+        self._write(Stage.DATABASES.phase, databases, of=len(steps))
+        with Ahead() as ahead:
+            if rest and self._decisions.refresh is not None and any(step.desired is not None for step in databases):
+                self._decisions.refresh.begin(ahead)
+            self._write(Stage.DATABASES.phase, rest, len(databases), of=len(steps))
+            # Two applies at the same moment may both have passed the check before: then both must say so now.
+            self._check(databases, ahead)
+
+    def _write(self, phase: str, steps: Sequence[Step], done: int = 0, *, of: int | None = None) -> None:
+        total = len(steps) if of is None else of
         deaf: list[Exception] = []
         for _, group in groupby(sorted(steps, key=lambda step: step.rank), key=lambda step: step.rank):
             batch = [self._losses.without(step) for step in group]
@@ -153,7 +165,7 @@ class Applier:
                 change = self._one(step)
                 done += 1
                 try:
-                    self._progress(ProgressEvent(phase, done, len(steps), step.key.subject))
+                    self._progress(ProgressEvent(phase, done, total, step.key.subject))
                 except Exception as error:  # Not ours to judge, and what was written is told first.
                     deaf.append(error)
                 return change
@@ -178,13 +190,13 @@ class Applier:
         if conflicts:
             raise ConflictError(conflicts, changes=self._changes)
 
-    def _check(self, steps: Iterable[Step]) -> None:
+    def _check(self, steps: Iterable[Step], ahead: Ahead | None = None) -> None:
         """Checks the set once more before the point of no return: the cluster may have changed since the plan."""
         wanted = [(step.key, step.desired) for step in steps if step.desired is not None]
         if self._decisions.refresh is not None and wanted:
             with Uncollected():
                 self._decisions.refresh.check(
-                    [obj for key, obj in wanted if key.resource is POSTGRESQL and key in self._written]
+                    [obj for key, obj in wanted if key.resource is POSTGRESQL and key in self._written], ahead
                 )
 
     def _check_sources(self, spaces: Collection[str]) -> None:

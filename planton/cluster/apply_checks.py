@@ -8,7 +8,7 @@ here is only said, since the database's pods are somewhere else.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 from planton.catalogue.probe import Finding, probe_key
@@ -19,40 +19,22 @@ from planton.cluster.archives import environment, version_of
 from planton.cluster.changes import Plan, PlanOptions, Sealed
 from planton.cluster.check_targets import inherited_access, of_platform, target_of
 from planton.cluster.checks import Checked, Target, check_targets
-from planton.cluster.inventory import Inventory
+from planton.cluster.facts import Facts
 from planton.errors import Problem, RefusedError, StoreProblem
 from planton.translate.archive_access import READING_VARIABLES
 from planton.translate.contract import KubernetesObject
 from planton.translate.effective_archive import archive_of
-from planton.translate.existing import Existing
 from planton.translate.names import BACKUP_CONFIGMAP, FILES_SECRET, is_storage_secret
-from planton.translate.platform import BackupPlatform
 from planton.translate.pod_variables import layered
-from planton.types import PostgresKubernetes, PostgresOperatorKubernetes, Resource
+from planton.types import PostgresKubernetes, PostgresOperatorKubernetes
 
 _SAYS_NOTHING: frozenset[StoreProblem] = frozenset({"unreachable", "busy"})
 _PLACE = frozenset({"WALG_S3_PREFIX", "USE_WALG_BACKUP"})
 _OF_ARCHIVE = READING_VARIABLES | _PLACE
+_SHOWN = 3
 _SKIP = "To leave the check out: --skip-check."
 
 Report: TypeAlias = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What a plan knows.
-
-    Attributes:
-        messages: The set, with its defaults filled.
-        platform: The backup platform in force.
-        existing: Facts in force, with what references of the set lead to.
-        inventory: Facts of the cluster.
-    """
-
-    messages: Sequence[Resource] = field(repr=False)
-    platform: BackupPlatform | None
-    existing: Existing = field(repr=False)
-    inventory: Inventory = field(repr=False)
 
 
 class StoreChecks:
@@ -103,12 +85,29 @@ class StoreChecks:
         reasons = [_reason(one, found) for one in checked for found in one.failures if is_definite(found)]
         if reasons:
             raise RefusedError(reasons)
-        return tuple(
-            _warning(one, found)
-            for one in checked
-            for found in one.findings
-            if found.outcome == "warning" or (found.outcome == "failed" and not is_definite(found))
-        )
+        return tuple(_warning(one, found) for one, found in _once_for_each_host(checked))
+
+
+def _once_for_each_host(checked: Sequence[Checked]) -> Iterator[tuple[Checked, Finding]]:
+    """Gives what is worth a warning; that a host is not reached once, whatever buckets and keys it was tried with."""
+    unreached: dict[tuple[str, str], tuple[list[str], Checked, Finding]] = {}
+    for one in checked:
+        for found in one.findings:
+            if found.problem == "unreachable" and found.outcome == "failed":
+                bucket, _, host = one.where.rpartition(" at ")
+                buckets, first, _ = unreached.setdefault((host, found.text), ([], replace(one, used_by=()), found))
+                buckets += [bucket] if bucket and bucket not in buckets else []
+                users = tuple(dict.fromkeys((*first.used_by, *one.used_by)))
+                merged = replace(first, where=f"{_some(buckets)} at {host}" if bucket else one.where, used_by=users)
+                unreached[host, found.text] = (buckets, merged, found)
+            elif found.outcome == "warning" or (found.outcome == "failed" and not is_definite(found)):
+                yield one, found
+    yield from ((one, found) for _, one, found in unreached.values())
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _strictly(checked: Checked) -> Checked:
@@ -152,9 +151,7 @@ def _warning(checked: Checked, finding: Finding) -> Problem:
 
 
 def _users(checked: Checked) -> str:
-    shown = checked.used_by[:3]
-    more = len(checked.used_by) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
+    return _some(checked.used_by)
 
 
 def with_store_checks(plan: Plan, server: Server, facts: Facts, options: PlanOptions, report: Report) -> Plan:

@@ -150,7 +150,7 @@ def with_unwritten(server: Server, archives: Archives, keys: Iterable[Key]) -> R
         keys: Identities of the objects of the set.
 
     Returns:
-        What it means for the record; None when nothing is missing.
+        What it means for the record; None when the set has nothing to do with it.
 
     Raises:
         ClusterError: The server refused.
@@ -166,7 +166,7 @@ def with_unwritten(server: Server, archives: Archives, keys: Iterable[Key]) -> R
         one for one in taken if one.key not in there or (one.encryption not in (UNKNOWN, there[one.key].encryption))
     ]
     if record is None or not missing:
-        return None
+        return record
     desired, left_out = _changed(record.key, data, (), missing)
     return replace(record, desired=desired, left_out=left_out)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
@@ -55,7 +55,8 @@ class Change:
     """What is done to one object.
 
     Attributes:
-        action: created, configured, unchanged, deleted, skipped, or refused where the caller has no permission.
+        action: created, configured, unchanged, deleted, skipped, or refused where the caller has no permission or the
+            namespace is being deleted.
         api_version: Its apiVersion.
         kind: Its kind.
         namespace: Its namespace; empty when it stands in none.
@@ -308,3 +309,15 @@ class DeleteOptions:
     set_id: str | None = None
     last_backup: bool = False
     without_backup: bool = False
+
+
+def effects_in(changes: Iterable[Change]) -> tuple[str, ...]:
+    """Gathers the effects of changes.
+
+    Args:
+        changes: The changes.
+
+    Returns:
+        Each effect once, in order.
+    """
+    return tuple(dict.fromkeys(effect for change in changes for effect in change.effects))

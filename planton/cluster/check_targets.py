@@ -8,11 +8,13 @@ from dataclasses import replace
 from planton.catalogue.probe import Finding, probe_key
 from planton.cluster._resources import POSTGRESQL, Key, key_of
 from planton.cluster._server import Server, in_parallel, results
-from planton.cluster.access import facts_in_force, find_database
+from planton.cluster.access import find_database
 from planton.cluster.checks import Checked, Target
+from planton.cluster.facts import facts_in_force
 from planton.cluster.inventory import Inventory, operator_gives
 from planton.cluster.references import resolve
 from planton.cluster.sources import access_of_live
+from planton.errors import ManifestError, Problem, RefusedError
 from planton.manifest import Manifests
 from planton.rendering import find_message
 from planton.translate.archive import resolve as resolved
@@ -28,7 +30,11 @@ _WITHOUT = live_source(None).lacking
 
 
 def targets_in_manifests(
-    server: Server | None, inventory: Inventory | None, messages: Manifests, names: Collection[str]
+    server: Server | None,
+    inventory: Inventory | None,
+    messages: Manifests,
+    names: Collection[str],
+    namespace: str | None = None,
 ) -> tuple[list[Target], list[Checked]]:
     """Finds the archives of a set.
 
@@ -37,6 +43,7 @@ def targets_in_manifests(
         inventory: Facts of the cluster; None without one.
         messages: The set, with its defaults filled.
         names: Names (metadata.name) of the databases that are meant; empty for all, and for their operator.
+        namespace: Namespace of the databases that are meant; None for all.
 
     Returns:
         One for each database with backups, and one for the operator, where none of these uses its store; and the
@@ -47,15 +54,19 @@ def targets_in_manifests(
         ClusterError: The server refused.
     """
     existing = inventory.existing if inventory is not None else Existing()
-    wanted = [find_message(messages, name, None) for name in dict.fromkeys(names)]
+    wanted = [find_message(messages, name, namespace) for name in dict.fromkeys(names)]
     values = resolve(server, messages, existing)
     platform, existing = facts_in_force(messages, inventory, replace(existing, values=values))
-    chosen = wanted or [one for one in messages if isinstance(one, PostgresKubernetes)]
+    chosen = wanted or [
+        one for one in messages if isinstance(one, PostgresKubernetes) and namespace in (None, namespace_of(one))
+    ]
+    if not chosen and namespace is not None:
+        raise ManifestError([Problem(f"no database of these manifests is in namespace {namespace}")])
     found = [target_of(one, platform, existing, inventory) for one in chosen]
     targets = [one for one in found if one is not None]
     without = [_without(one, platform) for one, target in zip(chosen, found, strict=True) if target is None]
     operator = next((one for one in messages if isinstance(one, PostgresOperatorKubernetes)), None)
-    if not names and operator is not None:
+    if not names and namespace is None and operator is not None:
         targets += of_platform(platform, f"{operator.kind}/{operator.metadata.name}", targets)
     return targets, without
 
@@ -167,7 +178,7 @@ def inherited_access(platform: BackupPlatform, *, namespace: str, scope: str, ve
 
 
 def targets_in_cluster(
-    server: Server, inventory: Inventory, names: Collection[str]
+    server: Server, inventory: Inventory, names: Collection[str], namespace: str | None = None
 ) -> tuple[list[Target], list[Checked]]:
     """Finds the archives of live databases, by what their pods get.
 
@@ -176,6 +187,7 @@ def targets_in_cluster(
         inventory: Facts of the cluster.
         names: Names of the databases that are meant, by metadata.name or as their custom resources; empty for all, and
             for what the operator gives.
+        namespace: Namespace of the databases that are meant; None for all.
 
     Returns:
         One for each database with backups; and those without, or of which nobody can tell where they archive.
@@ -184,7 +196,11 @@ def targets_in_cluster(
         RefusedError: There is no such database, or there are several.
         ClusterError: The server refused.
     """
-    databases = [find_database(inventory, name, None) for name in dict.fromkeys(names)] or list(inventory.databases)
+    databases = [find_database(inventory, name, namespace) for name in dict.fromkeys(names)] or [
+        one for one in inventory.databases if namespace in (None, one["metadata"]["namespace"])
+    ]
+    if not databases and namespace is not None:
+        raise RefusedError([f"the cluster has no database in namespace {namespace}"])
     gives = operator_gives(server, inventory)
     found = results(in_parallel(lambda one: access_of_live(server, one, gives), databases))
     targets, unknown = [], []
@@ -198,7 +214,7 @@ def targets_in_cluster(
             text = "it has no archive: its backups are off" if is_off else f"it {source.lacking}"
             finding = Finding("archive", "not tried" if is_off else "warning", text)
             unknown.append(Checked("settings", key.subject, (key.subject,), (finding,)))
-    if not names:
+    if not names and namespace is None:
         subject = f"operator in {inventory.operator_namespace}"
         targets += of_platform(inventory.platform, subject, targets)
     return targets, unknown

@@ -39,6 +39,7 @@ def with_changes(
             reason=error.reason,
             remedy=error.remedy,
             changes=changes,
+            denied=error.denied,
         )
     if isinstance(error, PlantonError):
         return ClusterError(str(error), phase=phase, remedy=_STAYS, changes=changes)

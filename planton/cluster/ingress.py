@@ -9,6 +9,7 @@ from planton.cluster._connection import ApiError
 from planton.cluster._resources import POSTGRESQL, SERVICE, Key, key_of
 from planton.cluster._server import Server
 from planton.cluster._steps import Step, change_of
+from planton.cluster.ahead import Ahead
 from planton.cluster.changes import Change
 from planton.cluster.inventory import Inventory
 from planton.cluster.live import LIST_FROM, read_live
@@ -20,17 +21,23 @@ from planton.translate.names import KIND_LABEL, NAME_LABEL
 from planton.types import PostgresKubernetes
 
 _DATABASE_KIND = next(kind.name for kind in KINDS.values() if kind.message is PostgresKubernetes)
+OF_DATABASES = f"{KIND_LABEL}={_DATABASE_KIND}"
+"""Label selector of what planton makes for databases."""
+
 _RANK = 2
 _REASON = "ingress is switched off"
 
 
-def closed_ingresses(server: Server, wanted: Mapping[Key, KubernetesObject], inventory: Inventory) -> list[Step]:
+def closed_ingresses(
+    server: Server, wanted: Mapping[Key, KubernetesObject], inventory: Inventory, ahead: Ahead | None = None
+) -> list[Step]:
     """Finds the load balancers that databases of a set no longer have.
 
     Args:
         server: The API server.
         wanted: The set.
         inventory: Facts of the cluster.
+        ahead: Lists that were begun.
 
     Returns:
         A step that deletes each of them.
@@ -43,7 +50,7 @@ def closed_ingresses(server: Server, wanted: Mapping[Key, KubernetesObject], inv
         for key, obj in wanted.items()
         if key.resource is POSTGRESQL
     }
-    live = _read(server, _without(owners, wanted), inventory)
+    live = _read(server, _without(owners, wanted), inventory, ahead or Ahead())
     steps = []
     for key, service in sorted(live.items(), key=lambda pair: pair[0]):
         database = owners[key]
@@ -58,11 +65,11 @@ def closed_ingresses(server: Server, wanted: Mapping[Key, KubernetesObject], inv
     return steps
 
 
-def _read(server: Server, keys: Collection[Key], inventory: Inventory) -> dict[Key, KubernetesObject]:
+def _read(server: Server, keys: Collection[Key], inventory: Inventory, ahead: Ahead) -> dict[Key, KubernetesObject]:
     """Reads them: one by one, or where there may be many only those with our labels, from lists in pages."""
     if len(keys) >= LIST_FROM:
         try:
-            found = server.list(SERVICE, labels=f"{KIND_LABEL}={_DATABASE_KIND}") or ()
+            found = ahead.list(server, SERVICE, labels=OF_DATABASES) or ()
         except ApiError as error:
             if error.status != 403:
                 raise

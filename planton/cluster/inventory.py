@@ -20,6 +20,7 @@ from planton.cluster._resources import (
     key_of,
 )
 from planton.cluster._server import Server, in_parallel, results
+from planton.cluster.ahead import Ahead
 from planton.cluster.operators import LiveOperator, is_true, operators_in, read_settings
 from planton.cluster.ownership import applied_fields
 from planton.cluster.permissions import gathered
@@ -98,6 +99,7 @@ def read_inventory(
     secrets: Iterable[tuple[str, str]] = (),
     sources: Mapping[Asked, Sequence[PostgresKubernetes]] = MappingProxyType({}),
     databases_too: bool = True,
+    ahead: Ahead | None = None,
 ) -> Inventory:
     """Reads the facts.
 
@@ -110,6 +112,7 @@ def read_inventory(
         secrets: Namespace and name of Secrets with credentials that the set has.
         sources: Databases whose archives clones and standbys of the set ask for, with those who ask.
         databases_too: Whether Namespaces and databases are read, and not only what is known of the operator.
+        ahead: Lists that were begun.
 
     Returns:
         The facts.
@@ -122,10 +125,11 @@ def read_inventory(
         raise RefusedError(
             [f"the manifests hold an operator for namespace {set_operator}, but --operator says {chosen}"]
         )
+    ahead = ahead or Ahead()
     reads: list[Callable[[], list[KubernetesObject] | None]] = [
-        lambda: server.list(NAMESPACE) if databases_too else [],
-        lambda: server.list(POSTGRESQL) if databases_too else [],
-        lambda: server.list(DEPLOYMENT),
+        lambda: ahead.list(server, NAMESPACE) if databases_too else [],
+        lambda: ahead.list(server, POSTGRESQL) if databases_too else [],
+        lambda: ahead.list(server, DEPLOYMENT),
         lambda: _backup_configmaps(server, set_operator or chosen),
         lambda: server.list(SERVICE, metadata_only=True) if hostnames else [],
     ]

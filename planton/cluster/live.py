@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from planton.cluster._connection import ApiError
 from planton.cluster._resources import NAMESPACE, POSTGRESQL, Key, ResourceType
 from planton.cluster._server import Server, in_parallel, results
+from planton.cluster.ahead import Ahead
 from planton.cluster.inventory import Inventory
 from planton.cluster.ownership import OURS
 from planton.cluster.permissions import gathered
@@ -17,7 +18,9 @@ LIST_FROM = 12
 """From so many objects of one type on, a list in pages is cheaper than reading them one by one."""
 
 
-def read_live(server: Server, keys: Collection[Key], inventory: Inventory) -> dict[Key, KubernetesObject]:
+def read_live(
+    server: Server, keys: Collection[Key], inventory: Inventory, ahead: Ahead | None = None
+) -> dict[Key, KubernetesObject]:
     """Reads what is there.
 
     Objects with our label come from lists in pages where there are many; all others are read one by one, since an
@@ -27,6 +30,7 @@ def read_live(server: Server, keys: Collection[Key], inventory: Inventory) -> di
         server: The API server.
         keys: Identities of the objects.
         inventory: What is known already: Namespaces and databases are not read again.
+        ahead: Lists that were begun.
 
     Returns:
         The objects that are there.
@@ -47,7 +51,9 @@ def read_live(server: Server, keys: Collection[Key], inventory: Inventory) -> di
         elif not key.namespace or key.namespace in inventory.namespaces:
             by_type[key.resource].append(key)
     many = [resource for resource, wanted in by_type.items() if len(wanted) >= LIST_FROM]
-    for resource, items in zip(many, results(in_parallel(lambda one: _labelled(server, one), many)), strict=True):
+    for resource, items in zip(
+        many, results(in_parallel(lambda one: _labelled(server, one, ahead), many)), strict=True
+    ):
         wanted = set(by_type[resource])
         for item in items:
             key = Key(resource, str(item["metadata"].get("namespace", "")), str(item["metadata"]["name"]))
@@ -60,9 +66,9 @@ def read_live(server: Server, keys: Collection[Key], inventory: Inventory) -> di
     return found
 
 
-def _labelled(server: Server, resource: ResourceType) -> Sequence[KubernetesObject]:
+def _labelled(server: Server, resource: ResourceType, ahead: Ahead | None) -> Sequence[KubernetesObject]:
     try:
-        return server.list(resource, labels=OURS) or ()
+        return (ahead or Ahead()).list(server, resource, labels=OURS) or ()
     except ApiError as error:
         # Who may not list all namespaces may still read the objects that are meant, one by one.
         if error.status == 403:

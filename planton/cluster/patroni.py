@@ -10,7 +10,11 @@ Endpoints or a ConfigMap, two annotations count:
   two for switches that Patroni saw itself (Ha.update_cluster_history). `[]`, or absent, on timeline 1.
 
 Each pod has an annotation `status`, with `state`, `role`, `timeline` and more (Ha.touch_member); there is no `timeline`
-in it before Patroni leads. All of it was tried with Patroni 4.0.4 and both kinds of objects on a real API server.
+in it before Patroni leads. All of that was tried with Patroni 4.0.4 and both kinds of objects on a real API server.
+
+`xlog_location` is where a primary writes, and of a replica or the leader of a standby what it has received or replayed,
+whichever is further (postgresql/__init__.py, _wal_position): of replay alone nothing is said. `replication_state` is
+`streaming` or `in archive recovery`, or absent (likewise, replication_state_from_parameters).
 """
 
 from __future__ import annotations
@@ -36,6 +40,7 @@ _CLUSTER_LABEL = "cluster-name"
 LEADER_LABELS = frozenset({"master", "primary"})
 # "master" was its word before 4.0.
 _PRIMARY_ROLES = frozenset({"primary", "master"})
+_REPLICATION = frozenset({"streaming", "in archive recovery"})
 _LONGEST_TEXT = 200
 # The operator's container; others in the pod say nothing of PostgreSQL.
 CONTAINER = "postgres"
@@ -68,6 +73,7 @@ class PatroniMember:
         role: Patroni's word: `primary`, `replica`, `standby_leader`, `uninitialized`.
         timeline: Its timeline; 0 when it does not say.
         wal_position: Its position in the WAL as a number (`xlog_location`); 0 when it does not say.
+        replication: From where WAL comes to it: `streaming`, `in archive recovery`, or empty.
         trouble: Why its container does not run, or ended before, in words; empty when nothing is known against it.
     """
 
@@ -79,6 +85,7 @@ class PatroniMember:
     timeline: int = 0
     trouble: str = ""
     wal_position: int = 0
+    replication: str = ""
 
     @property
     def is_primary(self) -> bool:
@@ -191,7 +198,7 @@ def history_in(text: object, server: Server) -> tuple[Promotion, ...]:
     found = []
     for line in _json(text, list):
         if isinstance(line, list) and len(line) >= 3 and isinstance(line[0], int):
-            words = [server.scrubber.text(str(one))[:_LONGEST_TEXT] for one in (line[2], line[3] if line[3:] else "")]
+            words = [server.shown(str(one))[:_LONGEST_TEXT] for one in (line[2], line[3] if line[3:] else "")]
             found.append(Promotion(line[0], *words))
     return tuple(sorted(found, key=lambda one: one.timeline))
 
@@ -208,6 +215,7 @@ def member_of(pod: Mapping[str, Any]) -> PatroniMember:
     metadata, status = pod["metadata"], pod.get("status") or {}
     told = _json((metadata.get("annotations") or {}).get("status"), dict)
     timeline, position = told.get("timeline"), told.get("xlog_location")
+    replication = str(told.get("replication_state") or "")
     return PatroniMember(
         name=str(metadata["name"]),
         leads=labels_of(pod).get(_ROLE_LABEL) in LEADER_LABELS,
@@ -218,6 +226,7 @@ def member_of(pod: Mapping[str, Any]) -> PatroniMember:
         timeline=timeline if isinstance(timeline, int) else 0,
         trouble=_trouble(status),
         wal_position=position if isinstance(position, int) else 0,
+        replication=replication if replication in _REPLICATION else "",
     )
 
 

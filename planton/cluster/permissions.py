@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from planton.cluster._connection import ApiError, Request
 from planton.cluster._genuine import is_kind
@@ -25,7 +24,8 @@ _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 # Kubernetes v1.36, apiserver pkg/endpoints/handlers/responsewriters/errors.go (forbiddenMessage): whatever authorizer
 # refused, these are the words. A quota and an admission webhook have others.
 _REFUSAL = re.compile(
-    r'(?:(?:[\w.-]+ )?"(?P<name>[^"]*)" is forbidden: )?User ".*?" cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)" '
+    r'(?:(?:(?<![\w.-])[\w.-]+ )?"(?P<name>[^"]*)" is forbidden: )?User ".{0,1000}?" '
+    r'cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)" '
     r'in API group "(?P<group>[^"]*)" '
     r'(?:in the namespace "(?P<namespace>[^"]*)"|at the cluster scope)',
     re.DOTALL,
@@ -35,12 +35,12 @@ _CANNOT = re.compile(
     r'(?:in the namespace "(?P<namespace>[^"]*)"|at the cluster scope)'
 )
 # A set of a thousand databases can be refused in all of them: the first say what is missing.
-_MOST_LINES = 10
+_MOST_LINES = 3
 _MOST_NAMES = 3
+_MOST_SPACES = 10
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Need:
+class Need(NamedTuple):
     """Something that has to be allowed.
 
     Attributes:
@@ -93,37 +93,46 @@ class NoPermissionError(ApiError):
             subject: `Kind/namespace/name` of what it was found out with; empty for what was only asked about.
             why: Why all else is not done either, where that is not plain.
         """
-        self.denied = tuple(dict.fromkeys(denied))
+        given = tuple(dict.fromkeys(denied))
         super().__init__(
-            "\n  ".join(part for part in (told(self.denied), why) if part),
+            "\n  ".join(part for part in (told(given), why) if part),
             subject=subject,
             phase=phase,
             status=403,
             reason="Forbidden",
-            remedy=remedy_for(self.denied),
+            remedy=remedy_for(given),
         )
+        self.denied = given
 
 
-def told(denied: Sequence[Need]) -> str:
+def told(denied: Sequence[Need], *, every: bool = False) -> str:
     """Says what is not allowed.
 
     Args:
         denied: What is not allowed, at least one.
+        every: Whether all of it is said.
 
     Returns:
-        A line for each, and how many more there are.
+        A line for each; of the same thing in many namespaces the first few, and in which others.
     """
     names: dict[str, list[str]] = defaultdict(list)
+    spaces: dict[tuple[str, str, str], dict[str, str]] = defaultdict(dict)
     for one in denied:
         names[one.words] += [one.name] if one.name and one.name not in names[one.words] else []
-    lines = [words + _named(found) for words, found in names.items()]
-    more = [f"and {len(lines) - _MOST_LINES} more"] if len(lines) > _MOST_LINES else []
-    return "\n  ".join([*lines[:_MOST_LINES], *more])
+        spaces[one.group, one.resource, one.verb][one.namespace] = one.words
+    lines = []
+    for words in spaces.values():
+        # A single one more is not worth a line about it.
+        whole = len(words) if every or len(words) <= _MOST_LINES + 1 else _MOST_LINES
+        lines += [line + _some(names[line], _MOST_NAMES) for line in list(words.values())[:whole]]
+        if others := list(words)[whole:]:
+            lines.append(f"and the same in {len(others)} more{_some(others, _MOST_SPACES)}")
+    return "\n  ".join(lines)
 
 
-def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return f" ({', '.join(names[:_MOST_NAMES])}{more})" if names else ""
+def _some(names: Sequence[str], most: int) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f" ({', '.join(names[:most])}{more})" if names else ""
 
 
 def remedy_for(denied: Iterable[Need]) -> str:
@@ -281,29 +290,31 @@ def denied_of(server: Server, wanted: Iterable[Need]) -> list[Need]:
     Raises:
         ApiError: It could not be reached.
     """
-    left = sorted(set(wanted))
-    for widen, fewest in ((_everywhere, 1), (_in_its_namespace, 2), (_by_its_name, 2)):
-        found = Counter(widen(one) for one in left)
+    kinds: dict[Need, list[Need]] = defaultdict(list)
+    for one in set(wanted):
+        kinds[_everywhere(one)].append(one)
+    answers = _ask(server, kinds)
+    # Sorted only now: of thousands nearly always none is left.
+    left = sorted(one for kind, found in kinds.items() if not answers[kind] for one in found)
+    for widen in (_in_its_namespace, _by_its_name):
+        counted = Counter(widen(one) for one in left)
         # What was denied for all of them is not asked again, nor is one question made of a single one.
-        questions = [
-            one for one, count in found.items() if count >= fewest and (fewest == 1 or one != _everywhere(one))
-        ]
-        answers = _ask(server, questions)
+        answers = _ask(server, [one for one, count in counted.items() if count > 1 and one != _everywhere(one)])
         left = [one for one in left if not answers.get(widen(one), False)]
     answers = _ask(server, left)
     return [one for one in left if not answers[one]]
 
 
 def _everywhere(need: Need) -> Need:
-    return replace(need, namespace="", name="")
+    return Need("", need.group, need.resource, need.verb)
 
 
 def _in_its_namespace(need: Need) -> Need:
-    return replace(need, name="")
+    return Need(need.namespace, need.group, need.resource, need.verb)
 
 
 def _by_its_name(need: Need) -> Need:
-    return replace(need, namespace="")
+    return Need("", need.group, need.resource, need.verb, need.name)
 
 
 def _ask(server: Server, questions: Iterable[Need]) -> dict[Need, bool]:

@@ -28,7 +28,7 @@ _SERVICE_ACCOUNT = re.compile(r"system:serviceaccount:([^:]+):([^:]+)")
 # writes a role must hold what is in it.
 _GRANT = "attempting to grant RBAC permissions"
 _EVERYWHERE: frozenset[Work] = frozenset({"operator", "prune"})
-_MOST_NAMESPACES = 10
+_MOST_NAMESPACES = 100
 
 
 def works_of_plan(messages: Iterable[Resource], options: PlanOptions) -> list[Work]:
@@ -118,7 +118,8 @@ def advise(error: ClusterError, connection: Connection, works: Collection[Work],
     """
     if error.status != 403:
         return
-    denied = refusals_in(error.text)
+    # Its text names the first few.
+    denied = list(error.denied) or refusals_in(error.text)
     is_grant = _GRANT in error.text
     if not denied and not is_grant:
         return
@@ -138,6 +139,7 @@ def advise(error: ClusterError, connection: Connection, works: Collection[Work],
         reason=error.reason,
         remedy=remedy,
         changes=error.changes,
+        denied=denied,
     )
 
 
@@ -159,7 +161,8 @@ def remedy_of(server: Server, works: Sequence[Work], denied: Sequence[Need], ope
     is_confined = bool(spaces and spaces[0]) and not _EVERYWHERE & set(named) and not _is_wide(server)
     words = ["planton", "permissions", *named]
     if is_confined:
-        words += ["--namespaces", ",".join(spaces[:_MOST_NAMESPACES])]
+        others = f",<{len(spaces) - _MOST_NAMESPACES} more>" if len(spaces) > _MOST_NAMESPACES else ""
+        words += ["--namespaces", ",".join(spaces[:_MOST_NAMESPACES]) + others]
     if operator_namespace and operator_namespace != OPERATOR:
         words += ["--operator", operator_namespace]
     told = ["with the namespaces that it has already"] if is_confined else []

@@ -30,6 +30,7 @@ from planton.translate.archive_record import RECORD_CONFIGMAP
 
 _MOST_NAMES = 10
 _OF_DATABASES = (NAMESPACE, POSTGRESQL, SECRET, SERVICE, SERVICE_ACCOUNT)
+GOING = "its namespace is being deleted"
 _LATER = "archives that are in use are written down by the next apply: a database was not written"
 
 
@@ -45,6 +46,7 @@ class Losses:
         self._steps = decisions.steps
         self._homes = {step.key.namespace for step in decisions.steps if is_operator(step.key)}
         self._denied: list[Need] = list(decisions.denied)
+        self._going = decisions.going
         self._lost: dict[str, Need] = {}
 
     def without(self, step: Step) -> Step:
@@ -98,20 +100,29 @@ class Losses:
             phase: What was being done.
 
         Raises:
-            ClusterError: Something was not permitted.
+            ClusterError: Something was not permitted, or was about to go.
         """
+        going = "".join(f"\n  Namespace/{space} is being deleted" for space in self._going)
         if not self._denied:
+            if going:
+                raise ClusterError(
+                    f"left out what is being deleted; all else is done:{going}",
+                    phase=phase,
+                    reason="Terminating",
+                    remedy="Wait until it is gone, then run the same command again; or leave its manifests out.",
+                )
             return
         error = NoPermissionError(self._denied, phase=phase)
         spaces = sorted({one.namespace for one in error.denied} - {""})
         where = f" in {len(spaces)} of {len(self._spaces() | set(spaces))} namespaces" if spaces else ""
         raise ClusterError(
-            f"no permission{where}; all else is done:\n  {told(error.denied)}",
+            f"no permission{where}; all else is done:\n  {told(error.denied)}{going}",
             subject=f"Namespace/{spaces[0]}" if len(spaces) == 1 else "",
             phase=phase,
             status=error.status,
             reason=error.reason,
             remedy=remedy_for(error.denied),
+            denied=error.denied,
         )
 
     def check_ahead(self, server: Server) -> None:

@@ -1,4 +1,4 @@
-"""Plans what is permitted: where one namespace of many is closed to the caller, the databases in it are left out.
+"""Plans what can be done: without the databases in namespaces that are closed to the caller, or are being deleted.
 
 They are left out of the set before anything is decided, so that all that follows from the set (archives, the record of
 them, what pods are told) is what it is without them. What is shared is never done in part: a database that is left out
@@ -11,13 +11,14 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from planton.cluster._resources import POSTGRESQL, Key
-from planton.cluster._steps import Decisions, Step, change_of
+from planton.cluster._steps import Decisions, Step, change_of, with_action
 from planton.cluster.changes import Plan, Sealed
 from planton.cluster.order import Stage
 from planton.cluster.permissions import Need, NoPermissionError, denied_in
-from planton.cluster.permissions_losses import is_shared, not_in_part
+from planton.cluster.permissions_losses import GOING, is_shared, not_in_part
 from planton.cluster.permissions_needed import refused
-from planton.errors import ClusterError, PlantonError
+from planton.cluster.plan import going_away
+from planton.errors import ClusterError, PlantonError, RefusedError
 from planton.manifest import Manifests
 from planton.translate.names import cluster_name, namespace_of
 from planton.types import PostgresKubernetes
@@ -27,7 +28,7 @@ MakePlan = Callable[[Manifests, frozenset[str]], Plan]
 
 
 def plan_permitted(messages: Manifests, make: MakePlan) -> Plan:
-    """Plans a set, without the databases in namespaces where that is not permitted.
+    """Plans a set, without the databases in namespaces where that is not permitted, or which are being deleted.
 
     Args:
         messages: The set.
@@ -38,33 +39,40 @@ def plan_permitted(messages: Manifests, make: MakePlan) -> Plan:
 
     Raises:
         NoPermissionError: A database is left out, and something shared changes: it would inherit that.
+        RefusedError: Likewise, of a namespace that is being deleted.
         ClusterError: What is not permitted is shared, or is all that there is to do.
         PlantonError: As `make` raises it.
     """
     closed: dict[str, list[Need]] = {}
+    going: set[str] = set()
     first: ClusterError | None = None
     kept = messages
     while True:
         try:
-            plan = make(kept, frozenset(closed))
+            plan = make(kept, frozenset(closed) | going)
             break
         except PlantonError as error:
-            denied = denied_in(error)
-            rest = _without(kept, {one.namespace for one in denied}) if denied else None
+            denied, leaving = denied_in(error), error.going if isinstance(error, RefusedError) else frozenset()
+            spaces = {one.namespace for one in denied} | leaving
+            rest = _without(kept, spaces) if spaces else None
             if rest is None:
                 # What goes wrong without them can be a consequence of that.
                 raise (first or error) from None
             first = first or (error if isinstance(error, ClusterError) else None)
             for one in denied:
                 closed.setdefault(one.namespace, []).append(one)
+            going |= leaving
             kept = rest
-    if not closed:
+    if not closed and not going:
         return plan
     if shared := _shared(plan, messages):
         refusals = [need for found in closed.values() for need in found]
-        databases = [_key(one).subject for one in _databases(messages) if namespace_of(one) in closed]
-        raise NoPermissionError(refusals, phase="plan", why=not_in_part(shared, databases))
-    return _with_refused(plan, messages, closed)
+        databases = [_key(one).subject for one in _databases(messages) if namespace_of(one) in closed.keys() | going]
+        why = not_in_part(shared, databases)
+        if not refusals:
+            raise RefusedError([*map(going_away, sorted(going)), why], going=going)
+        raise NoPermissionError(refusals, phase="plan", why=why)
+    return _with_refused(plan, messages, closed, going)
 
 
 def _shared(plan: Plan, messages: Manifests) -> list[str]:
@@ -96,13 +104,16 @@ def _without(messages: Manifests, spaces: Collection[str]) -> Manifests | None:
     )
 
 
-def _with_refused(plan: Plan, messages: Manifests, closed: Mapping[str, list[Need]]) -> Plan:
+def _with_refused(plan: Plan, messages: Manifests, closed: Mapping[str, list[Need]], going: Collection[str]) -> Plan:
     steps = []
     for one in _databases(messages):
-        if (space := namespace_of(one)) in closed:
-            key = _key(one)
-            steps.append(refused(Step(key, change_of(key, "refused"), Stage.DATABASES, 0), closed[space]))
+        key, space = _key(one), namespace_of(one)
+        step = Step(key, change_of(key, "refused"), Stage.DATABASES, 0)
+        if space in closed:
+            steps.append(refused(step, closed[space]))
+        elif space in going:
+            steps.append(with_action(step, "refused", GOING))
     decisions: Decisions = plan._sealed.content
     denied = (*decisions.denied, *(need for found in closed.values() for need in found))
-    sealed = Sealed(replace(decisions, steps=(*decisions.steps, *steps), denied=denied))
+    sealed = Sealed(replace(decisions, steps=(*decisions.steps, *steps), denied=denied, going=tuple(sorted(going))))
     return replace(plan, changes=(*plan.changes, *(step.change for step in steps)), _sealed=sealed)

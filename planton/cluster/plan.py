@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from planton.cluster._connection import ApiError
 from planton.cluster._resources import (
@@ -19,6 +20,7 @@ from planton.cluster._resources import (
 )
 from planton.cluster._server import Server, in_parallel, results
 from planton.cluster._steps import Step, change_of
+from planton.cluster.ahead import Ahead
 from planton.cluster.archive_record import RecordChange, read_record_change, with_all_in_use, with_unwritten
 from planton.cluster.archives import Archives, read_archives
 from planton.cluster.changes import Change, PlanOptions
@@ -60,6 +62,7 @@ class _Outcome:
     step: Step | None = None
     conflicts: list[FieldConflict] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    going: str = ""
 
 
 _ASK = _Outcome()
@@ -99,6 +102,7 @@ def plan_objects(
     inventory: Inventory,
     options: PlanOptions,
     report: Report = lambda done, total, subject: None,
+    ahead: Ahead | None = None,
 ) -> list[Step]:
     """Decides what an apply of a set of objects would do.
 
@@ -108,6 +112,7 @@ def plan_objects(
         inventory: Facts of the cluster.
         options: What is allowed.
         report: Is told how many objects are decided, of how many, and the last one's subject.
+        ahead: Lists that were begun.
 
     Returns:
         A step for each object, and for each load balancer that is closed, in the order in which they are written.
@@ -119,7 +124,7 @@ def plan_objects(
     """
     ordered = sorted(objects, key=order_key)
     keys = [key_of(obj) for obj in ordered]
-    live = read_live(server, keys, inventory)
+    live = read_live(server, keys, inventory, ahead)
     wanted = dict(zip(keys, ordered, strict=True))
     archives = read_archives(server, wanted.items(), live, inventory)
     archives = with_encryption(archives, wanted, {**live, **_read(server, former_secrets(archives, live))})
@@ -152,7 +157,7 @@ def plan_objects(
     elif record is None:
         record = with_unwritten(server, archives, wanted)
     steps += _judge(planner.remember(record))
-    steps = [_placed(step, archives) for step in (*steps, *closed_ingresses(server, wanted, inventory))]
+    steps = [_placed(step, archives) for step in (*steps, *closed_ingresses(server, wanted, inventory, ahead))]
     return sorted(steps, key=lambda step: (step.stage, step.rank))
 
 
@@ -206,7 +211,8 @@ def _judge(outcomes: Sequence[_Outcome | Exception]) -> list[Step]:
         raise together(failures)
     refused = [reason for one in good for reason in one.refused]
     if refused:
-        raise RefusedError(list(dict.fromkeys(refused)))
+        going = {one.going for one in good if one.refused}
+        raise RefusedError(list(dict.fromkeys(refused)), going=() if "" in going else going)
     conflicts = [conflict for one in good for conflict in one.conflicts]
     if conflicts:
         raise ConflictError(conflicts)
@@ -260,6 +266,9 @@ class _Planner:
         """Decides about one object; gives _ASK where the server would have to be asked and must not."""
         if key.resource is NAMESPACE:
             return self._namespace(key, desired, live, asks=asks)
+        namespace = self.inventory.namespaces.get(key.namespace) if key.namespace else None
+        if namespace is not None and is_terminating(namespace):
+            return _Outcome(refused=[going_away(key.namespace)], going=key.namespace)
         if refused := self._place_refusals(key, live):
             return _Outcome(refused=refused)
         if live is None:
@@ -272,8 +281,11 @@ class _Planner:
             return []
         warning = no_room(record.left_out) if record.left_out else ""
         if record.desired is None:
-            unchanged = _step(record.live or {}, change_of(record.key, "unchanged"), record.key) if warning else None
-            return [_Outcome(replace(unchanged, warning=warning))] if unchanged is not None else []
+            if record.live is None and not warning:
+                return []
+            # Counted as any other object: an apply and the plan after it shall name as many.
+            unchanged = _step(record.live or {}, change_of(record.key, "unchanged"), record.key)
+            return [_Outcome(replace(unchanged, stage=Stage.DATABASES, rank=9, warning=warning))]
         try:
             outcome = self.decide(record.key, record.desired, record.live)
         except ApiError as error:
@@ -293,16 +305,14 @@ class _Planner:
         if live is None:
             return self._new(key, desired, asks=asks)
         if is_terminating(live):
-            return _Outcome(refused=[_terminating(key.name)])
+            return _Outcome(refused=[going_away(key.name)], going=key.name)
         if is_ours(live):
             return _Outcome(_untouched(key, desired))
         return _Outcome(_step(desired, change_of(key, "skipped", reason=FOREIGN_NAMESPACE), key))
 
     def _place_refusals(self, key: Key, live: KubernetesObject | None) -> list[str]:
-        namespace = self.inventory.namespaces.get(key.namespace) if key.namespace else None
-        if namespace is not None and is_terminating(namespace):
-            return [_terminating(key.namespace)]
-        if key.namespace and namespace is None and key.namespace not in self.created_namespaces:
+        is_there = key.namespace in self.inventory.namespaces
+        if key.namespace and not is_there and key.namespace not in self.created_namespaces:
             return [f"{key.subject}: namespace {key.namespace} is not there, and is not in the set"]
         if live is not None and live["metadata"].get("deletionTimestamp"):
             return [f"{key.subject} is being deleted: wait until it is gone, then run the same command again"]
@@ -317,7 +327,7 @@ class _Planner:
         if is_operator(key) and count:
             effects += (f"{key.name} begins to look after {count} database{'s' if count > 1 else ''} of the cluster",)
         created = change_of(key, "created", effects=effects)
-        step = replace(_step(desired, created, key), desired=desired)
+        step = _step(desired, created, key, desired=desired)
         if not is_tried:
             return _Outcome(step)
         try:
@@ -368,7 +378,7 @@ class _Planner:
             effects=effects_of(answer, live, self.archives),
             reason=_reason(live, answer, conflicts, removals),
         )
-        return _Outcome(replace(_step(desired, change, key), desired=desired, removals=removals, live=live))
+        return _Outcome(_step(desired, change, key, desired=desired, removals=removals, live=live))
 
     def _with_live_set(
         self, key: Key, desired: KubernetesObject, live: KubernetesObject
@@ -383,18 +393,25 @@ class _Planner:
         return desired, FieldConflict(key.subject, f"planton, set {there}", (f'metadata.labels["{SET_LABEL}"]',))
 
 
-def _step(obj: KubernetesObject, change: Change, key: Key) -> Step:
+def _step(obj: KubernetesObject, change: Change, key: Key, **more: Any) -> Step:
     stage, rank = place(obj)
-    return Step(key, change, stage, rank)
+    return Step(key, change, stage, rank, **more)
 
 
 def _untouched(key: Key, obj: KubernetesObject, live: KubernetesObject | None = None) -> Step:
-    step = _step(obj, change_of(key, "unchanged"), key)
     # Before pods are told of a Secret it is looked at once more.
-    return replace(step, live=live) if key.resource is SECRET else step
+    return _step(obj, change_of(key, "unchanged"), key, live=live if key.resource is SECRET else None)
 
 
-def _terminating(namespace: str) -> str:
+def going_away(namespace: str) -> str:
+    """Says that a namespace is being deleted, and what to do.
+
+    Args:
+        namespace: Its name.
+
+    Returns:
+        The reason for a refusal.
+    """
     return (
         f"Namespace/{namespace} is being deleted: wait until it is gone, then run the same command again, or leave out "
         "the manifests of what is in it"

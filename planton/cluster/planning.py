@@ -8,7 +8,8 @@ from planton.cluster._connection import Connection
 from planton.cluster._resources import key_of
 from planton.cluster._server import Server
 from planton.cluster._steps import Decisions, SecondLook, Step
-from planton.cluster.changes import Change, Plan, PlanOptions, ProgressEvent, Sealed
+from planton.cluster.ahead import Ahead
+from planton.cluster.changes import Plan, PlanOptions, ProgressEvent, Sealed, effects_in
 from planton.cluster.inventory import Inventory
 from planton.cluster.mask import scrubber_for
 from planton.cluster.ownership import with_set
@@ -32,6 +33,7 @@ def plan_set(
     refresh: SecondLook | None = None,
     messages: Sequence[Resource] = (),
     withheld: Collection[str] = (),
+    ahead: Ahead | None = None,
 ) -> Plan:
     """Makes the plan for a set of objects. Writes nothing.
 
@@ -46,6 +48,7 @@ def plan_set(
         refresh: Looks at the cluster again while the plan is carried out.
         messages: The set as messages.
         withheld: Namespaces of which something is in the set, and is left out of this plan: nothing is pruned in them.
+        ahead: Lists that were begun.
 
     Returns:
         The plan.
@@ -64,6 +67,7 @@ def plan_set(
         inventory,
         options,
         lambda done, total, subject: progress(ProgressEvent("plan", done, total, subject)),
+        ahead or Ahead(),
     )
     prunes: list[Step] = []
     if options.set_id is not None:
@@ -83,15 +87,3 @@ def plan_set(
         tuple(target_clusters),
         Sealed(decisions),
     )
-
-
-def effects_in(changes: Iterable[Change]) -> tuple[str, ...]:
-    """Gathers the effects of changes.
-
-    Args:
-        changes: The changes.
-
-    Returns:
-        Each effect once, in order.
-    """
-    return tuple(dict.fromkeys(effect for change in changes for effect in change.effects))

@@ -16,12 +16,12 @@ from decimal import Decimal
 from planton.cluster._resources import POSTGRESQL, Key, key_of
 from planton.cluster._server import Server
 from planton.cluster._steps import Decisions, Step
-from planton.cluster.apply_checks import Facts, Report, is_definite
+from planton.cluster.apply_checks import Report, is_definite
 from planton.cluster.archive_record import has_volume
-from planton.cluster.changes import Plan, PlanOptions, Sealed
+from planton.cluster.changes import Plan, PlanOptions, Sealed, effects_in
 from planton.cluster.check_targets import target_of
 from planton.cluster.checks import Target, at_once, check_owner
-from planton.cluster.planning import effects_in
+from planton.cluster.facts import Facts
 from planton.cluster.preflight_facts import Examined, Wanted
 from planton.errors import Problem, RefusedError, StoreError
 from planton.quantity import parse

@@ -119,12 +119,24 @@ def _file(name: str) -> str:
             # Of a pipe the size is known only afterwards.
             content = stream.read(_LONGEST + 1)
     except OSError as error:
-        raise UnresolvedError(f"refers to file {name}, which cannot be read: {error.strerror}") from None
+        raise UnresolvedError(f"refers to file {name}, which cannot be read: {error.strerror}{_where(name)}") from None
     if is_pipe and not content:
         raise UnresolvedError(f"refers to file {name}, a pipe, which is empty, or which nobody writes to")
     if len(content) > _LONGEST:
         raise UnresolvedError(f"refers to file {name}, which is longer than 64 KiB: not a key or a certificate")
     return _text(content, f"file {name}")
+
+
+def _where(name: str) -> str:
+    """Says from where a relative name counts: it is where planton runs, and not where the manifest is."""
+    if os.path.isabs(name):
+        return ""
+    try:
+        here = os.getcwd()
+    except OSError:
+        return " (the folder in which planton runs is gone)"
+    tilde = "; ~ stands for no home folder here" if name.startswith("~") else ""
+    return f" (looked for in {here}, where planton runs{tilde})"
 
 
 def secret_value(secret: Mapping[str, object] | None, reference: Reference) -> str:

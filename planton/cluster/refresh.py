@@ -9,6 +9,7 @@ from planton.cluster import admission
 from planton.cluster._connection import Connection
 from planton.cluster._resources import NAMESPACE, POSTGRESQL
 from planton.cluster._server import Server
+from planton.cluster.ahead import FIRST_LISTS, Ahead
 from planton.cluster.changes import PlanOptions
 from planton.cluster.generations import OldCredentials, read_old_credentials
 from planton.cluster.inventory import Inventory, database_facts, is_terminating, read_inventory
@@ -66,11 +67,21 @@ class Refresh:
         """Says nothing of what it holds."""
         return "<Refresh>"
 
-    def read(self, *, databases_too: bool = True) -> Inventory:
+    def begin(self, ahead: Ahead) -> None:
+        """Begins the lists that the next check reads.
+
+        Args:
+            ahead: Where they are begun.
+        """
+        for resource in FIRST_LISTS:
+            ahead.begin(self._server, resource)
+
+    def read(self, *, databases_too: bool = True, ahead: Ahead | None = None) -> Inventory:
         """Reads the facts of the cluster.
 
         Args:
             databases_too: Whether Namespaces and databases are read, and not only what is known of the operator.
+            ahead: Lists that were begun.
 
         Returns:
             The facts.
@@ -89,6 +100,7 @@ class Refresh:
             hostnames=hostnames,
             sources=wanted_sources(self._messages) if databases_too else {},
             databases_too=databases_too,
+            ahead=ahead,
         )
         if self._operator is None:
             if _facts(inventory.platform) != _facts(self._platform):
@@ -96,17 +108,18 @@ class Refresh:
             self._platform = inventory.platform
         return inventory
 
-    def check(self, written: Iterable[KubernetesObject] = ()) -> None:
+    def check(self, written: Iterable[KubernetesObject] = (), ahead: Ahead | None = None) -> None:
         """Checks the set once more, against the databases that there are now.
 
         Args:
             written: Databases of the set that were written since the last check.
+            ahead: Lists that were begun after that.
 
         Raises:
             ClusterError: The set cannot be applied any more, or the server refused.
         """
         try:
-            inventory = self.read()
+            inventory = self.read(ahead=ahead)
             admission.check_operators(self._messages, inventory)
             if not has_news(self._judged, inventory, written):
                 return

@@ -15,7 +15,8 @@ from typing import Any
 from planton.cluster import admission
 from planton.cluster._resources import SECRET, Key
 from planton.cluster._server import Server
-from planton.cluster.access import facts_in_force, find_database
+from planton.cluster.access import find_database
+from planton.cluster.facts import facts_in_force
 from planton.cluster.inventory import Inventory, read_inventory
 from planton.cluster.restore_config import HasKey, carried_config, location_of
 from planton.cluster.restore_source import HEAD, left_tree, live_tree

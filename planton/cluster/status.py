@@ -16,6 +16,7 @@ from planton.cluster.generations import OldCredentials
 from planton.cluster.inventory import Inventory
 from planton.cluster.own_secrets import read_outdated
 from planton.cluster.ownership import labels_of
+from planton.cluster.patroni import PatroniMember, member_of
 from planton.cluster.permissions import Need
 from planton.cluster.restored import Restoration, restoration
 from planton.cluster.wait import FAILED, RUNNING, rollout
@@ -41,6 +42,12 @@ class PodStatus:
         ready: Whether it is ready.
         role: `master` or `replica` for a database's pod, else empty.
         restart_pending: Whether the operator has marked it for a rolling restart.
+        replication: From where WAL comes to a replica, and to the leader of a standby: `streaming` or `in archive
+            recovery`; empty when Patroni does not say.
+        timeline: Its timeline; 0 when Patroni does not say.
+        wal_position: Up to where it has WAL, as a number; 0 when Patroni does not say. Whether it has replayed all of
+            that, PostgreSQL alone knows.
+        behind: How many bytes of WAL the leader has and it has not, as both said last; None when that is not known.
     """
 
     name: str
@@ -48,6 +55,10 @@ class PodStatus:
     ready: bool
     role: str = ""
     restart_pending: bool = False
+    replication: str = ""
+    timeline: int = 0
+    wal_position: int = 0
+    behind: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,20 +151,6 @@ def status_denied(message: Resource, inventory: Inventory, denied: Sequence[Need
         problems=tuple(f"no permission: {one.words}" for one in denied),
         denied=tuple(denied),
     )
-
-
-def with_outputs(message: Resource) -> Resource:
-    """Fills the outputs of a message.
-
-    Args:
-        message: The message; left as it is.
-
-    Returns:
-        A copy without credentials, with `status.outputs` filled.
-    """
-    copy = without_credentials(message)
-    fill_outputs(copy)
-    return copy
 
 
 def status_of(
@@ -335,6 +332,9 @@ def _stateful_set_problems(stateful_set: KubernetesObject | None, wanted: int, p
 
 
 def _pods(server: Server, namespace: str, labels: str, problems: list[str]) -> tuple[PodStatus, ...]:
+    pods = _readable(server, POD, namespace, problems, labels=labels)
+    members = [member_of(pod) for pod in pods]
+    leader = next((one for one in members if one.is_primary or one.is_standby_leader), None)
     return tuple(
         PodStatus(
             name=str(pod["metadata"]["name"]),
@@ -349,9 +349,26 @@ def _pods(server: Server, namespace: str, labels: str, problems: list[str]) -> t
                 "zalando-postgres-operator-rolling-update-required"
             )
             == "true",
+            **_position(member, leader),
         )
-        for pod in _readable(server, POD, namespace, problems, labels=labels)
+        for pod, member in zip(pods, members, strict=True)
     )
+
+
+def _position(member: PatroniMember, leader: PatroniMember | None) -> dict[str, Any]:
+    """Says how far the WAL of a pod goes; nothing of one that does not run, whose annotation is of another time."""
+    if not (member.ready and member.state == "running" and member.wal_position):
+        return {}
+    behind = None
+    if leader is not None and leader is not member and leader.ready and leader.wal_position:
+        # The leader may have written its annotation before.
+        behind = max(leader.wal_position - member.wal_position, 0)
+    return {
+        "replication": member.replication,
+        "timeline": member.timeline,
+        "wal_position": member.wal_position,
+        "behind": behind,
+    }
 
 
 def _neighbours(inventory: Inventory, namespace: str) -> tuple[str, ...]:
@@ -381,8 +398,8 @@ def _event(server: Server, event: Mapping[str, Any], about: Mapping[str, Any]) -
             event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or ""
         ),
         subject="/".join(part for part in place if part),
-        reason=str(event.get("reason") or ""),
-        message=server.scrubber.text(str(event.get("message") or "")),
+        reason=server.shown(str(event.get("reason") or "")),
+        message=server.shown(str(event.get("message") or "")),
         count=int(event.get("count") or 1),
     )
 

@@ -94,6 +94,16 @@ def test_a_database_that_is_made_anew_does_not_write_into_the_old_archive(instal
     assert not installed.plan(database(name)).changed
 
 
+def test_a_plan_after_an_apply_names_as_many_objects(installed: Installed, name: str) -> None:
+    done = installed.apply(database(name))
+    assert words(done)[RECORD] == "configured" or words(done)[RECORD] == "created"
+    again = installed.cluster.plan(planton.loads(database(name)))
+    assert words(again) == dict.fromkeys(words(done), "unchanged")
+    # A database without an archive has nothing to do with the record.
+    installed.apply(database(f"{name}-off", backup=OFF))
+    assert RECORD not in words(installed.cluster.plan(planton.loads(database(f"{name}-off", backup=OFF))))
+
+
 def test_the_same_database_with_its_volume_may(installed: Installed, name: str) -> None:
     installed.apply(database(name))
     installed.environment(name)

@@ -14,9 +14,9 @@ from planton.cluster import apply_checks, check_inside, checks
 from planton.cluster._resources import CONFIG_MAP, POSTGRESQL, Key, key_of
 from planton.cluster._server import Server
 from planton.cluster._steps import Step, change_of
-from planton.cluster.access import facts_in_force
-from planton.cluster.apply_checks import Facts, StoreChecks, affected
+from planton.cluster.apply_checks import StoreChecks, affected
 from planton.cluster.checks import Checked, Target, check_targets
+from planton.cluster.facts import Facts, facts_in_force
 from planton.cluster.inventory import Inventory
 from planton.cluster.order import Stage
 from planton.errors import ClusterError, RefusedError, StoreProblem
@@ -207,6 +207,32 @@ def test_what_is_refused(monkeypatch: pytest.MonkeyPatch, problem: StoreProblem,
         assert "not tried out from here: it is so" in warning.message
         assert warning.subject == "PostgresKubernetes/orders"
     assert asked == [True]
+
+
+def test_a_store_that_is_not_reached_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts = {"https://one.example.com": "one.example.com", "https://two.example.com": "two.example.com"}
+
+    def probe(one: Any, *, write: bool, timeout: float) -> Probe:
+        host = hosts[one.environment["AWS_ENDPOINT"]]
+        failed = Finding("reachable", "failed", f"no such name: {host}", "", "unreachable")
+        return Probe(f"s3://{one.bucket}/x at {host}", (failed,))
+
+    monkeypatch.setattr(checks, "probe", probe)
+    targets = [
+        Target(
+            f"PostgresKubernetes/{host[0]}-{bucket}-{key}",
+            access(f"https://{host}", f"s3://{bucket}/x", keys=(f"key-{key}", "secret")),
+            ORDERS,
+            is_there=False,
+        )
+        for host in hosts.values()
+        for bucket in (["a", "b", "c", "d", "e"] if host.startswith("one") else ["a"])
+        for key in range(3)
+    ]
+    first, second = StoreChecks(SERVER, targets, frozenset()).run(write=False)
+    assert first.message.startswith("s3://a, s3://b, s3://c and 2 more at one.example.com: not tried out from here: ")
+    assert first.subject == ("PostgresKubernetes/o-a-0, PostgresKubernetes/o-a-1, PostgresKubernetes/o-a-2 and 12 more")
+    assert second.message.startswith("s3://a at two.example.com: not tried out from here: no such name: two")
 
 
 def test_a_store_that_was_not_reached_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,10 @@ import copy
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from planton.cluster.compare import foreign_data, is_settled
+from planton.cluster.compare import _agrees, _is_equal, _shape_of, foreign_data, is_settled
 from planton.cluster.effects import effects_of
 from planton.cluster.normalise import ABSENT, parse_quantity, same
 from tests.cluster.objects import Object, config_map, deployment, namespace, secret
@@ -135,3 +137,56 @@ def test_a_key_that_goes_by_itself_is_not_removed_a_second_time() -> None:
         {"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:data": {"f:two": {}}}}
     )
     assert foreign_data(desired, live) == (("data", "three"), ("data", "two"))
+
+
+SCALARS = st.sampled_from(["", "a", "1", 0, 1, 1.0, True, False, None])
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def fields(value: Any, *, atomic: int) -> Any:
+    """Gives managedFields of a value, maps deeper than `atomic` being owned as a whole."""
+    if not isinstance(value, dict) or not value or not atomic:
+        return {}
+    return {".": {}} | {f"f:{key}": fields(part, atomic=atomic - 1) for key, part in value.items()}
+
+
+@given(st.dictionaries(st.sampled_from("abc"), VALUES, max_size=3), VALUES, st.integers(0, 3), st.booleans())
+def test_the_quick_look_says_yes_only_where_the_careful_one_does(
+    spec: Any, other: Any, atomic: int, is_same: bool
+) -> None:
+    owned = fields(spec, atomic=atomic)
+    live = copy.deepcopy(spec) if is_same else other
+    shape = _shape_of(owned)
+    assert shape is None or not _is_equal(spec, live, shape) or _agrees(spec, live, owned, (), typed=False)
+
+
+@pytest.mark.parametrize(("wanted", "there"), [(1, True), (True, 1), (1, 1.0), ([1], [True]), (None, 0), ("1", 1)])
+def test_the_quick_look_tells_types_apart(wanted: object, there: object) -> None:
+    shape = _shape_of({"f:a": {}})
+    assert shape is not None
+    assert _is_equal({"a": wanted}, {"a": wanted, "b": 1}, shape)
+    assert not _is_equal({"a": wanted}, {"a": there, "b": 1}, shape)
+
+
+def test_a_shape_is_that_of_the_fields_that_are_owned_now() -> None:
+    """Shapes are kept, by what they were made of and never by what they look like."""
+    for number in range(40):
+        shape = _shape_of({"f:spec": {f"f:{number}": {}, ".": {}}})
+        assert shape == {"spec": {str(number): None}} == _shape_of({"f:spec": {f"f:{number}": {}, ".": {}}})
+    assert _shape_of({}) is None
+    assert _shape_of({"f:list": {'k:{"name":"a"}': {}}}) is None
+
+
+def test_fields_without_a_bottom_are_not_walked_through() -> None:
+    """Whoever may write an object may write its managedFields."""
+    owned: Object = {}
+    for _ in range(5000):
+        owned = {"f:a": owned}
+    assert _shape_of(owned) is None
+    live = namespace("a")
+    live["metadata"]["managedFields"] = [{"manager": "planton", "operation": "Apply", "fieldsV1": owned}]
+    assert not is_settled(namespace("a"), live)

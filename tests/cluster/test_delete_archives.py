@@ -159,7 +159,8 @@ class Maker:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, maker: Maker) -> None:
-    for module in ("cluster", "deletion"):
+    # In this order: `deletion` takes the name over when it is imported, which may be now.
+    for module in ("deletion", "last_backup"):
         monkeypatch.setattr(f"planton.cluster.{module}.LastBackup", lambda *_, **__: maker)
 
 

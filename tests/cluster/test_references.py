@@ -83,6 +83,22 @@ def test_a_file_that_is_a_link(tmp_path: Path) -> None:
     assert found.get(Reference("file", str(tmp_path / "link"))) == KEY_ID
 
 
+@pytest.mark.parametrize(("name", "more"), [("keys/id", ""), ("~/id", "; ~ stands for no home folder here")])
+def test_a_file_that_is_looked_for_where_planton_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, more: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ManifestError) as raised:
+        resolve(None, messages(f'file: "{name}"'))
+    assert refused(raised.value).endswith(
+        f"file {name}, which cannot be read: No such file or directory "
+        f"(looked for in {tmp_path}, where planton runs{more})"
+    )
+    with pytest.raises(ManifestError) as raised:
+        resolve(None, messages(f'file: "{tmp_path}/id"'))
+    assert refused(raised.value).endswith("No such file or directory")
+
+
 def _directory(file: Path) -> None:
     file.mkdir()
 

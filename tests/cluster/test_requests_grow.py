@@ -18,9 +18,10 @@ from planton.cluster._connection import ClusterIdentity, Connection
 from planton.cluster._resources import key_of
 from planton.cluster._server import Server
 from planton.cluster._steps import Decisions
-from planton.cluster.apply_checks import Facts, affected
+from planton.cluster.apply_checks import affected
 from planton.cluster.cluster import Cluster
 from planton.cluster.compare import _is_alike, is_settled
+from planton.cluster.facts import Facts
 from planton.cluster.inventory import database_facts, read_inventory
 from planton.cluster.refresh import has_news
 from planton.manifest import prepare

@@ -14,7 +14,8 @@ import yaml
 from planton.cluster import ApplyResult, ClusterIdentity
 from planton.cluster._server import Server
 from planton.cluster.inventory import Inventory
-from planton.cluster.status import status_of, with_outputs
+from planton.cluster.outputs import with_outputs
+from planton.cluster.status import status_of
 from planton.manifest import Manifests, loads
 from planton.rendering import Rendering, render
 from planton.translate.existing import Existing
