@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from planton.cluster.changes import Change
+    from planton.cluster.permissions import Need
 
 StoreProblem: TypeAlias = Literal[
     "unreachable", "certificate", "credentials", "forbidden", "no bucket", "region", "clock", "busy", "refused"
@@ -88,6 +89,7 @@ class ClusterError(PlantonError):
         reason: Kubernetes' reason, such as `Forbidden`.
         remedy: What to do.
         changes: What had been done before it failed, in order.
+        denied: What is not allowed, all of it, where that is why; the text names the first few.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class ClusterError(PlantonError):
         reason: str = "",
         remedy: str = "",
         changes: Sequence[Change] = (),
+        denied: Sequence[Need] = (),
     ) -> None:
         """Makes the error.
 
@@ -111,6 +114,7 @@ class ClusterError(PlantonError):
             reason: Kubernetes' reason.
             remedy: What to do.
             changes: What had been done before.
+            denied: What is not allowed.
         """
         self.text = text
         self.subject = subject
@@ -119,6 +123,7 @@ class ClusterError(PlantonError):
         self.reason = reason
         self.remedy = remedy
         self.changes = tuple(changes)
+        self.denied = tuple(denied)
         head = ": ".join(part for part in (subject, phase) if part)
         why = f" ({reason})" if reason else ""
         first = f"{head}{why}: {text}" if head or why else text
@@ -176,15 +181,18 @@ class RefusedError(PlantonError):
 
     Attributes:
         reasons: Each reason, with the remedy.
+        going: Namespaces that are being deleted, where that is the only reason.
     """
 
-    def __init__(self, reasons: Sequence[str]) -> None:
+    def __init__(self, reasons: Sequence[str], *, going: Iterable[str] = ()) -> None:
         """Makes the error.
 
         Args:
             reasons: At least one reason.
+            going: Namespaces that are being deleted, where that is the only reason.
         """
         self.reasons = tuple(reasons)
+        self.going = frozenset(going)
         super().__init__("\n".join(self.reasons))
 
 

@@ -111,6 +111,23 @@ def _unknown(rest: Sequence[str], parser: Parser) -> UsageError:
     return UsageError(f'"{first}" is one argument too many', f"{hint}See `{parser.prog} --help`.")
 
 
+def check_names(names: Iterable[str]) -> None:
+    """Finds files among names: somebody has forgotten -f.
+
+    Args:
+        names: What was given where names of resources are meant.
+
+    Raises:
+        UsageError: One cannot be a name.
+    """
+    for name in names:
+        if name.endswith((".yaml", ".yml", ".json", "/")) or ("/" in name and os.path.exists(name)):
+            raise UsageError(f'"{name}" is no name', f"Manifests are given as `-f {name}`.")
+        space, slash, rest = name.partition("/")
+        if slash:
+            raise UsageError(f'"{name}" is no name', f"The namespace is given by itself: `{rest} -n {space}`.")
+
+
 def _nearest(name: str, known: Iterable[str]) -> str | None:
     import difflib
 
@@ -258,17 +275,29 @@ def add_all(parser: Parser) -> None:
     parser.add_argument("--all", action="store_true", help="list objects that do not change, too")
 
 
-def add_warnings(parser: Parser) -> None:
-    """Adds --all-warnings.
+def add_verbose(parser: Parser) -> None:
+    """Adds -v.
 
     Args:
         parser: Parser of a verb.
     """
     parser.add_argument(
+        "-v",
+        "--verbose",
         "--all-warnings",
         action="store_true",
-        help="print each warning, also where many databases have the same one",
+        help="print each warning and each line of an error, also where many say the same",
     )
+
+
+def writes(parser: Parser, untouched: str = "nothing was written") -> None:
+    """Marks a verb that can write, so that a failure before that says that nothing was.
+
+    Args:
+        parser: Parser of the verb.
+        untouched: What is said then.
+    """
+    parser.set_defaults(untouched=untouched)
 
 
 def add_timeout(parser: Parser, scope: str = "", *, default: str = "5m") -> None:

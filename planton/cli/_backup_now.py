@@ -46,6 +46,8 @@ def create(archive: Archive, cluster: Cluster | None, arguments: argparse.Namesp
         for effect in planned.effects:
             console.out(f"! {effect}")
         console.flush()
+    # From here on the error itself says how far it came.
+    console.untouched = ""
     try:
         with Progress(console) as progress:
             made = cluster.create_backup(archive, planned, timeout=arguments.timeout, progress=progress)

@@ -124,10 +124,10 @@ def _find(databases: Sequence[ExistingDatabase], name: str, namespace: str | Non
             spaces = ", ".join(one.namespace for one in found)
             raise UsageError(f"several databases are named {name}", f"Say which with -n, one of: {spaces}")
     where = f" in namespace {namespace}" if namespace else ""
-    there = ", ".join(f"{one.namespace}/{one.name}" for one in databases[:20])
-    raise UsageError(
-        f"the cluster has no database {name}{where}", f"It has {there}." if there else "It has no database at all."
-    )
+    from planton.cluster.access import what_is_there
+
+    there = what_is_there([f"{one.namespace}/{one.name}" for one in databases])
+    raise UsageError(f"the cluster has no database {name}{where}", there)
 
 
 def _with_live(found: Found, cluster: Cluster | None) -> Found:

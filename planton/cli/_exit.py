@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
+    from planton.errors import ConflictError, PlantonError
+
 DONE = 0
 """Done, or nothing to do."""
 ERROR = 1
@@ -75,7 +77,7 @@ class Stopped(BaseException):
 
 
 def report(error: BaseException, console: Console) -> int:
-    """Says on stderr what went wrong and what to do.
+    """Says on stderr what went wrong and what to do, and that nothing was written where that is certain.
 
     Args:
         error: What ended the command.
@@ -85,17 +87,24 @@ def report(error: BaseException, console: Console) -> int:
         The exit code.
     """
     if isinstance(error, Stopped):
-        console.plain(f"{error.word}.")
+        console.plain(f"{error.word}{console.said_untouched('; ')}.")
         return error.code
     if isinstance(error, UsageError):
         console.error(str(error))
         console.plain(error.remedy)
         return ERROR
+    if isinstance(error, OutputError) and error.closed:
+        return BROKEN_PIPE
+    _tell(error, console)
+    if words := console.said_untouched(""):
+        console.plain(f"{words.capitalize()}.")
+    return ERROR
+
+
+def _tell(error: BaseException, console: Console) -> None:
     if isinstance(error, OutputError):
-        if error.closed:
-            return BROKEN_PIPE
         console.error(f"the output could not be written: {error.reason}")
-        return ERROR
+        return
     # Errors of the layers below need dataclasses, which a successful `planton --help` does not.
     from planton.errors import ConflictError, ManifestError, PlantonError, RefusedError
 
@@ -103,31 +112,58 @@ def report(error: BaseException, console: Console) -> int:
         from planton.cli._problems import show_errors
 
         show_errors(error.problems, console)
-        return ERROR
-    if isinstance(error, RefusedError):
-        console.error("refused, nothing was written")
-        for reason in error.reasons:
+    elif isinstance(error, RefusedError):
+        from planton.cli._alike import line_of, shortened
+
+        console.error(f"refused{console.said_untouched(', ')}")
+        for reason in shortened([line_of(one) for one in error.reasons], every=console.is_verbose):
             console.plain("\n".join(f"  {line}" for line in reason.split("\n")))
-        return ERROR
-    if isinstance(error, ConflictError):
-        console.error("others own fields that planton would set")
-        for conflict in error.conflicts:
-            console.plain(f'  {conflict.subject}: "{conflict.manager}" owns {", ".join(conflict.fields)}')
-        console.plain("" if error.changes else "Nothing was written.")
-        console.plain(error.remedy)
-        return ERROR
-    if isinstance(error, PlantonError):
-        first, _, rest = str(error).partition("\n")
+    elif isinstance(error, ConflictError):
+        _tell_conflicts(error, console)
+    elif isinstance(error, PlantonError):
+        from planton.cli._alike import shortened_text
+
+        first, _, rest = shortened_text(str(error), every=console.is_verbose).partition("\n")
         console.error(first)
         console.plain(rest)
-        return ERROR
-    if isinstance(error, OSError) and error.filename is not None:
+        if console.is_verbose:
+            _tell_denied(error, console)
+    elif isinstance(error, OSError) and error.filename is not None:
         console.error(f"{error.filename}: {error.strerror or type(error).__name__}")
-        return ERROR
-    return _report_bug(error, console)
+    else:
+        _tell_bug(error, console)
 
 
-def _report_bug(error: BaseException, console: Console) -> int:
+def _tell_denied(error: PlantonError, console: Console) -> None:
+    """Names all that is not allowed, of which the text of an error names the first few."""
+    from planton.errors import ClusterError
+
+    if isinstance(error, ClusterError) and error.denied:
+        from planton.cluster.permissions import told
+
+        console.plain(f"All that is not allowed:\n  {told(error.denied, every=True)}")
+
+
+def _tell_conflicts(error: ConflictError, console: Console) -> None:
+    from planton.cli._alike import Line, shortened
+
+    console.error("others own fields that planton would set")
+    lines = [
+        Line(
+            f'{one.subject}: "{one.manager}" owns {", ".join(one.fields)}',
+            (one.subject.partition("/")[0], one.manager, one.fields),
+            one.subject.partition("/")[2],
+        )
+        for one in error.conflicts
+    ]
+    for line in shortened(lines, every=console.is_verbose):
+        console.plain(f"  {line}")
+    said = console.said_untouched("")
+    console.plain("" if error.changes else f"{(said or 'nothing was written').capitalize()}.")
+    console.plain(error.remedy)
+
+
+def _tell_bug(error: BaseException, console: Console) -> None:
     *_, place = ("no place known", *_places(error.__traceback__))
     console.error(f"this is a bug in planton: {type(error).__name__} at {place}")
     if os.environ.get(DEBUG_VARIABLE) == "1":
@@ -135,8 +171,8 @@ def _report_bug(error: BaseException, console: Console) -> int:
         console.plain("Its text is left out, since it can quote a credential.")
     else:
         console.plain(f"Run it again with {DEBUG_VARIABLE}=1 to see how it came to it, and report that.")
-    console.plain("What was written to the cluster before stays; running the same command again is safe.")
-    return ERROR
+    if not console.untouched:
+        console.plain("What was written to the cluster before stays; running the same command again is safe.")
 
 
 def _places(traceback: TracebackType | None) -> Iterator[str]:

@@ -12,7 +12,7 @@ import threading
 
 from planton.cli._exit import CHANGES, DONE, HUNG_UP, INTERRUPTED, TERMINATED, Stopped, report
 from planton.cli._output import Console, OutputError
-from planton.stopping import STOPPING
+from planton.stopping import SECONDS, STOPPING
 
 TYPE_CHECKING = False  # Checkers go by the name; importing typing would be a tenth of the start-up.
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 _OVERVIEW = ("--help", "-h", "help")
-_SILENCE = 32
-"""Seconds after which a server that says nothing is not waited for any more; as in planton/cluster/_retry.py."""
 _COLLECT_AFTER = 50_000
 """New objects after which the garbage collector looks at them. They are small, and few of them are in cycles."""
 
@@ -59,6 +57,8 @@ def _run(argv: Sequence[str], console: Console) -> int:
         from planton.cli._arguments import parse
 
         arguments = parse(argv)
+        console.is_verbose = getattr(arguments, "verbose", False)
+        console.untouched = getattr(arguments, "untouched", "")
         code: int = arguments.run(arguments, console)
     except SystemExit as leave:
         # argparse leaves this way after --help and --version.
@@ -96,7 +96,7 @@ def _say_what_is_waited_for(word: str, again: str) -> None:
         # From the beginning of the line, where the progress may stand.
         line = "\r\x1b[K" if os.isatty(2) else ""
         _say(
-            f"{line}{word}: no new requests; waiting for {number} under way, up to {_SILENCE} s; {again} ends at once\n"
+            f"{line}{word}: no new requests; waiting for {number} under way, up to {SECONDS} s; {again} ends at once\n"
         )
 
 
@@ -105,6 +105,8 @@ def _rare_collections() -> Iterator[None]:
     """Lets the garbage collector run rarely: what is imported and read stays to the end, and is looked at in vain."""
     before = gc.get_threshold()
     gc.set_threshold(_COLLECT_AFTER, *before[1:])
+    # The interpreter looks through all of it once more when it ends, which takes longer than a small set to plan.
+    atexit.register(gc.freeze)
     try:
         yield
     finally:
@@ -130,7 +132,8 @@ def _signals() -> Iterator[None]:
         code, word = words[signal.Signals(number)]
         if came:
             _end_at_once(code, word)
-        came = STOPPING.asked = True
+        came = True
+        STOPPING.ask()
         _say_what_is_waited_for(word, "Ctrl-C again" if number == signal.SIGINT else "the signal again")
         if number == signal.SIGINT:
             raise KeyboardInterrupt

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 
 TYPE_CHECKING = False  # Checkers go by the name; importing typing would be a tenth of the start-up.
 if TYPE_CHECKING:
@@ -66,10 +67,20 @@ def _json_escape(character: str) -> str:
 
 
 class Console:
-    """Standard output and standard error of one run of the command."""
+    """Standard output and standard error of one run of the command.
+
+    Attributes:
+        begun: When the run began, in seconds of a clock that only goes forward.
+        is_verbose: Whether each of many lines that are alike is printed.
+        untouched: What is said of a failure while the verb, which writes, has not begun to: such as `nothing was
+            written`. Empty for a verb that only reads, and as soon as it is not certain any more.
+    """
 
     def __init__(self) -> None:
         """Looks at the streams and at NO_COLOR and TERM (https://no-color.org)."""
+        self.begun = time.monotonic()
+        self.is_verbose = False
+        self.untouched = ""
         # None where the file descriptor was closed before the start.
         self._out: TextIO | None = sys.stdout
         self._err: TextIO | None = sys.stderr
@@ -84,6 +95,19 @@ class Console:
     def width(self) -> int | None:
         """Columns of the terminal behind stdout; None when it is none, so that nothing is cut."""
         return _columns(self._out) if self._out is not None and self.is_terminal else None
+
+    def said_untouched(self, before: str, after: str = "") -> str:
+        """Gives what is said of a failure before anything was written, to be said once.
+
+        Args:
+            before: Stands in front of it.
+            after: Stands behind it.
+
+        Returns:
+            The words; empty where they are not true, or were said.
+        """
+        words, self.untouched = self.untouched, ""
+        return f"{before}{words}{after}" if words else ""
 
     def paint(self, text: str, *styles: str) -> str:
         """Colours text for stdout.

@@ -12,7 +12,7 @@ from planton.cli._output import Console, printable
 from planton.cli._problems import as_data, counted, show_warnings
 from planton.cli._progress import Progress
 from planton.cluster import ApplyResult, Plan, PlanOptions
-from planton.errors import ClusterError, ManifestError, PlantonError, RefusedError
+from planton.errors import ClusterError, PlantonError
 from planton.stopping import STOPPING
 
 if TYPE_CHECKING:
@@ -65,14 +65,11 @@ def planned(work: Callable[[Progress], R], identity: ClusterIdentity, console: C
     try:
         with Progress(console) as progress:
             return work(progress)
-    except PlantonError as error:
+    except PlantonError:
         console.plain(f"Cluster: {identity}")
-        # A refusal says it itself.
-        if not isinstance(error, RefusedError | ManifestError):
-            console.plain("Nothing was written.")
         raise
     except (KeyboardInterrupt, Stopped) as stop:
-        raise _stopped(stop, "while planning; nothing was written") from None
+        raise _stopped(stop, "while planning") from None
     finally:
         STOPPING.done = None
 
@@ -99,8 +96,7 @@ def shown_plan(
     plan = planned(
         lambda progress: cluster.plan(manifests, options=options, progress=progress), cluster.identity, console
     )
-    # A restore has one database, and no option for it.
-    show_warnings(plan.warnings, console, every=getattr(arguments, "all_warnings", True))
+    show_warnings(plan.warnings, console)
     show_cluster(plan, arguments, console)
     return plan
 
@@ -131,6 +127,8 @@ def carried_out(
         Stopped: A signal came.
     """
     progress = Progress(console)
+    # From here on it is told by what was done.
+    untouched, console.untouched = console.untouched, ""
     STOPPING.done = lambda: _so_far(progress, plan, again or _AGAIN)
     try:
         with progress:
@@ -142,9 +140,12 @@ def carried_out(
         done = tuple(getattr(error, "changes", ())) or progress.done_of(plan)
         if done:
             _show_partial(plan, done, arguments, console)
-        if not done or not isinstance(error, PlantonError):
+        if not isinstance(error, PlantonError):
             raise
-        # Such an error says of itself that nothing was done.
+        if not done:
+            # Such an error comes of what is looked at between two writes: this was before the first one.
+            console.untouched = untouched
+            raise
         text = str(error)
     except (KeyboardInterrupt, Stopped) as stop:
         done, left = progress.done_of(plan), progress.left_of(plan)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
+from planton.cli._alike import Line, line_of, shortened
 from planton.cli._output import Console
 from planton.errors import Problem
-
-_FIRST = 3
-"""Of how many warnings that say the same each is printed."""
 
 
 def one_line(problem: Problem) -> str:
@@ -25,38 +22,26 @@ def one_line(problem: Problem) -> str:
     return " ".join(str(problem).split("\n"))
 
 
-def show_warnings(problems: Sequence[Problem], console: Console, *, every: bool = True) -> None:
-    """Prints warnings on stderr, each once.
+def show_warnings(problems: Sequence[Problem], console: Console) -> None:
+    """Prints warnings on stderr, each once; of many that say the same of different resources only the first few.
 
     Args:
         problems: What is worth saying.
-        console: Where to say it.
-        every: Whether to print all; else of many that say the same of different resources only the first few, and how
-            many more there are.
+        console: Where to say it, and whether all of them.
     """
-    lines = {one_line(problem): problem for problem in problems}
-    if every or len(lines) <= _FIRST + 1:
-        for line in lines:
-            console.warn(line)
-        return
-    kinds: dict[tuple[str, str], list[str]] = {}
-    for line, problem in lines.items():
-        kinds.setdefault(_kind(problem), []).append(line)
-    for alike in kinds.values():
-        # A single one more is not worth a line about it.
-        shown = _FIRST if len(alike) > _FIRST + 1 else len(alike)
-        for line in alike[:shown]:
-            console.warn(line)
-        if more := len(alike) - shown:
-            console.warn(f"and {more:,} more like it; --all-warnings shows them")
+    for line in shortened(_lines(problems), every=console.is_verbose):
+        console.warn(line)
 
 
-def _kind(problem: Problem) -> tuple[str, str]:
-    """Tells what a problem is about, whatever it is called: its path and message without names and numbers."""
-    text = problem.message
-    if name := problem.subject.rpartition("/")[2]:
-        text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])", "*", text)
-    return problem.path, re.sub(r'"[^"]*"|[0-9]+', "*", text)
+def _lines(problems: Sequence[Problem]) -> list[Line]:
+    """Makes a line of each problem, each once, that knows what it is about."""
+    lines: dict[str, Line] = {}
+    for problem in problems:
+        text = one_line(problem)
+        if text not in lines:
+            about = line_of(problem.message, problem.subject)
+            lines[text] = Line(text, (problem.path, about.kind), about.name or problem.origin.file)
+    return list(lines.values())
 
 
 def show_errors(problems: Sequence[Problem], console: Console) -> None:
@@ -64,13 +49,13 @@ def show_errors(problems: Sequence[Problem], console: Console) -> None:
 
     Args:
         problems: What is wrong; at least one.
-        console: Where to say it.
+        console: Where to say it, and whether all of many that are alike.
     """
-    for problem in problems:
-        console.plain(one_line(problem))
+    for line in shortened(_lines(problems), every=console.is_verbose):
+        console.plain(line)
     files = {problem.origin.file for problem in problems if problem.origin.file}
     where = f" in {counted(len(files), 'file')}" if files else ""
-    console.error(f"{counted(len(problems), 'problem')}{where}; nothing was done")
+    console.error(f"{counted(len(problems), 'problem')}{where}{console.said_untouched('; ')}")
 
 
 def as_data(problem: Problem) -> dict[str, Any]:

@@ -33,6 +33,10 @@ _WINDOW = 10.0
 """Seconds back to which the rate is counted: what was fast an hour ago says nothing about what is left."""
 _SURE = 2.0
 """Seconds of work from which on a rate means something."""
+_POINTS = 3
+"""Events from which on likewise."""
+_STILL = 5.0
+"""Seconds without any progress after which that is said, in place of a rate that says nothing about the rest."""
 
 
 class Progress:
@@ -53,12 +57,15 @@ class Progress:
         self._subject = ""
         self._phase = ""
         self._done = self._total = 0
-        self._begun = self._since = self._shown = time.monotonic()
+        # The time on the line is that of the whole run: a person wants to know when they began to wait.
+        self._clock = console.begun
+        self._begun = self._since = self._shown = self._moved = time.monotonic()
         self._logged = self._since
         self._logged_state: tuple[str, int] = ("", 0)
         self._pace: deque[tuple[float, int]] = deque()
         self._written: set[str] = set()
         self._notice = ""
+        self._is_slow = False
 
     def __enter__(self) -> Progress:
         """Starts to count the time."""
@@ -110,12 +117,17 @@ class Progress:
         if is_new:
             self._since, self._done = now, 0
             self._pace.clear()
+        # One pause says nothing about what is left; where each step takes so long, it does.
+        was_slow, self._is_slow = self._is_slow, not is_new and now - self._moved >= _STILL
+        if self._is_slow and not was_slow:
+            self._pace.clear()
         self._phase, self._total, self._subject = phase, total, subject
         # Threads report in any order; what is done stays done.
         self._done = max(self._done, done)
+        self._moved = now
         if not self._pace or now - self._pace[-1][0] >= _OFTEN:
             self._pace.append((now, self._done))
-            while now - self._pace[0][0] > _WINDOW and len(self._pace) > 2:
+            while now - self._pace[0][0] > _WINDOW and len(self._pace) > _POINTS:
                 self._pace.popleft()
         if is_new or now - self._shown >= _OFTEN:
             self._show(now)
@@ -178,18 +190,23 @@ class Progress:
         words = " ".join(
             part for part in (f"{self._phase}{number}", self._speed(now), self._notice or self._subject) if part
         )
-        return f"[{int(now - self._since):3d} s] {words}"
+        return f"[{int(now - self._clock):3d} s] {words}"
 
     def _speed(self, now: float) -> str:
         """Words the rate, and how long the rest of the phase takes at it; empty while that would be a guess."""
-        if not self._pace or now - self._since < _SURE:
+        if now - self._since < _SURE or self._notice:
+            return ""
+        if now - self._moved >= _STILL:
+            return f"(nothing new for {span(now - self._moved)})" if self._done else ""
+        if len(self._pace) < _POINTS:
             return ""
         begin, before = self._pace[0]
         rate = (self._done - before) / max(now - begin, _OFTEN)
         if rate <= 0:
             return ""
         left = f", {span((self._total - self._done) / rate)} left" if self._total > self._done else ""
-        return f"({rate:,.{0 if rate >= 10 else 1}f}/s{left})"
+        pace = f"{rate:,.{0 if rate >= 10 else 1}f}/s" if rate >= 0.1 else f"{60 * rate:.1f}/min"
+        return f"({pace}{left})"
 
     def _tick(self) -> None:
         while not self._ended.wait(_TICK):

@@ -32,7 +32,7 @@ def read_manifests(arguments: argparse.Namespace, console: Console) -> Manifests
         UsageError: -f is missing, names standard input twice, or there is no manifest.
         ManifestError: Something is wrong in them.
     """
-    from planton.manifest import load
+    from planton.manifest._load import read
 
     files: list[str] = arguments.files
     if not files:
@@ -42,11 +42,20 @@ def read_manifests(arguments: argparse.Namespace, console: Console) -> Manifests
     if "-" in files and sys.stdin is not None and sys.stdin.isatty():
         console.plain("Reading manifests from standard input; Ctrl-D on an empty line ends them.")
         # No line that is rewritten, where somebody types.
-        manifests = load(files)
+        manifests, problems = read(files)
     else:
         with Progress(console, after=_LONG) as progress:
             progress.at("load")
-            manifests = load(files, progress=lambda number: progress.at("load", number))
+            manifests, problems = read(files, progress=lambda number: progress.at("load", number))
+    if problems:
+        from planton.errors import ManifestError
+        from planton.rendering import problems_among
+
+        # What is wrong with the others together is said in the same breath: mended one after the other, each would cost
+        # a run.
+        problems += problems_among(manifests, problems)
+        del manifests
+        raise ManifestError(problems)
     if not manifests:
         raise UsageError(
             f"there is no manifest in {', '.join(files)}",

@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from planton.catalogue import times
+from planton.catalogue.names import lsn_text
+from planton.cli._catalogue import size_text
 from planton.cli._changes import show_head
 from planton.cli._output import Console, printable
 from planton.cli._problems import counted
@@ -130,7 +132,18 @@ def _pod(pod: PodStatus) -> str:
     words = [pod.phase or "unknown", "ready" if pod.ready else "not ready", pod.role]
     if pod.restart_pending:
         words.append("to be restarted")
+    if pod.replication or pod.behind is not None:
+        words += [pod.replication, _wal(pod)]
     return ", ".join(word for word in words if word)
+
+
+def _wal(pod: PodStatus) -> str:
+    """Says up to where a pod has WAL that is not its own."""
+    timeline = f" of timeline {pod.timeline}" if pod.timeline else ""
+    if pod.behind is None:
+        return f"has WAL up to {lsn_text(pod.wal_position)}{timeline}"
+    behind = "all that its leader has" if not pod.behind else f"{size_text(pod.behind)} less than its leader"
+    return f"has WAL up to {lsn_text(pod.wal_position)}{timeline}, {behind}"
 
 
 def as_data(status: ResourceStatus) -> dict[str, Any]:
@@ -163,6 +176,10 @@ def as_data(status: ResourceStatus) -> dict[str, Any]:
                 "ready": pod.ready,
                 "role": pod.role,
                 "restartPending": pod.restart_pending,
+                "replication": pod.replication or None,
+                "timeline": pod.timeline or None,
+                "walPosition": lsn_text(pod.wal_position) if pod.wal_position else None,
+                "behindBytes": pod.behind,
             }
             for pod in status.pods
         ],

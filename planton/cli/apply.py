@@ -12,8 +12,9 @@ from planton.cli._arguments import (
     add_output,
     add_planning,
     add_timeout,
-    add_warnings,
+    add_verbose,
     describe,
+    writes,
 )
 from planton.cli._exit import DONE
 from planton.cli._output import Console
@@ -50,11 +51,12 @@ def configure(parser: Parser) -> None:
     add_files(parser)
     add_output(parser, "table", "json", "yaml")
     add_all(parser)
-    add_warnings(parser)
+    add_verbose(parser)
     parser.add_argument("--wait", action="store_true", help="wait until the operator reports every database as running")
     add_timeout(parser)
     add_cluster(parser)
     add_planning(parser)
+    writes(parser)
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
@@ -84,6 +86,6 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     )
     # What only shows when something is written into a store.
     planned = set(plan.warnings)
-    show_warnings([one for one in result.warnings if one not in planned], console, every=arguments.all_warnings)
+    show_warnings([one for one in result.warnings if one not in planned], console)
     show_result(result, plan, arguments, console, word="Done" if result.changed else "Nothing to do", complete=True)
     return DONE

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from planton.cli._arguments import Parser, add_cluster, add_files, add_operator, add_output, add_timeout, describe
+from planton.cli._arguments import (
+    Parser,
+    add_cluster,
+    add_files,
+    add_operator,
+    add_output,
+    add_timeout,
+    add_verbose,
+    describe,
+)
 from planton.cli._exit import DONE, ERROR, UsageError
 from planton.cli._output import Console
 from planton.cli._progress import Progress
@@ -57,6 +66,7 @@ def configure(parser: Parser) -> None:
     add_files(parser)
     add_output(parser, "table", "json", "yaml")
     parser.add_argument("-n", "--namespace", metavar="NAMESPACE", help="its namespace, where several have that name")
+    add_verbose(parser)
     parser.add_argument("--live", action="store_true", help="ask the cluster too, where there are manifests")
     add_timeout(parser, "for create: ", default="1h")
     add_cluster(parser)
@@ -78,6 +88,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     """
     if arguments.backup and arguments.action != "show":
         raise UsageError(f'"{arguments.backup}" is one argument too many', "Only `show` takes the name of a backup.")
+    if arguments.action == "create":
+        console.untouched = "no backup was made"
     archive, cluster = _open(arguments, console)
     if arguments.action == "create":
         from planton.cli._backup_now import create

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import argparse
 
-from planton.cli._arguments import Parser, add_cluster, add_files, add_operator, add_output, add_timeout, describe
+from planton.cli._arguments import (
+    Parser,
+    add_cluster,
+    add_files,
+    add_operator,
+    add_output,
+    add_timeout,
+    add_verbose,
+    check_names,
+    describe,
+)
 from planton.cli._exit import DONE, ERROR, UsageError
 from planton.cli._output import Console
 from planton.cli._progress import Progress
@@ -49,9 +59,11 @@ def configure(parser: Parser) -> None:
     parser.add_argument("names", metavar="NAME", nargs="*", help="databases that are meant (default: all)")
     add_files(parser)
     add_output(parser, "table", "json", "yaml")
+    parser.add_argument("-n", "--namespace", metavar="NAMESPACE", help="only databases in this namespace")
     parser.add_argument("--live", action="store_true", help="ask the cluster too, where there are manifests")
     parser.add_argument("--from-cluster", action="store_true", help="try it from within the cluster as well, by a Job")
     add_timeout(parser)
+    add_verbose(parser)
     add_cluster(parser)
     add_operator(parser.add_argument_group("planning"))
 
@@ -69,6 +81,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     Raises:
         UsageError: The cluster was named and is not to be asked.
     """
+    check_names(arguments.names)
     checked, cluster = _check(arguments, console)
     console.transient("")
     from planton.cli._checks import as_data, show
@@ -90,7 +103,7 @@ def _check(arguments: argparse.Namespace, console: Console) -> tuple[tuple[Check
         from planton.cluster.check_targets import targets_in_manifests
         from planton.cluster.checks import check_targets
 
-        targets, without = targets_in_manifests(None, None, manifests, arguments.names)
+        targets, without = targets_in_manifests(None, None, manifests, arguments.names, arguments.namespace)
         with Progress(console) as progress:
             found = check_targets(targets, write=True, progress=lambda text: progress.at("check", subject=text))
         return (*found, *without), None
@@ -100,6 +113,7 @@ def _check(arguments: argparse.Namespace, console: Console) -> tuple[tuple[Check
         checked = cluster.check(
             manifests,
             names=arguments.names,
+            namespace=arguments.namespace,
             operator_namespace=arguments.operator_namespace,
             from_cluster=arguments.from_cluster,
             timeout=arguments.timeout,

@@ -12,7 +12,9 @@ from planton.cli._arguments import (
     add_output,
     add_target,
     add_timeout,
+    add_verbose,
     describe,
+    writes,
 )
 from planton.cli._exit import DONE, ERROR, UsageError
 from planton.cli._output import Console
@@ -58,6 +60,7 @@ def configure(parser: Parser) -> None:
     describe(parser, _HELP)
     add_files(parser)
     add_output(parser, "table", "json", "yaml")
+    add_verbose(parser)
     add_timeout(parser)
     add_cluster(parser)
     target = parser.add_argument_group("planning")
@@ -108,6 +111,7 @@ def configure(parser: Parser) -> None:
     )
     # What is deleted and what stays is short enough to be shown whole.
     parser.set_defaults(all=True)
+    writes(parser, "nothing was deleted")
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:

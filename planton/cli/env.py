@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from planton.cli._arguments import Parser, add_cluster, add_files, add_operator, add_output, describe
+from planton.cli._arguments import Parser, add_cluster, add_files, add_operator, add_output, add_verbose, describe
 from planton.cli._exit import CHANGES, DONE, UsageError
 from planton.cli._output import Console
 
@@ -45,6 +45,7 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "--live", action="store_true", help="ask the cluster, and compare with the StatefulSet that is there"
     )
+    add_verbose(parser)
     add_cluster(parser)
     add_operator(parser.add_argument_group("planning"))
 

@@ -11,7 +11,7 @@ from planton.cli._arguments import (
     add_files,
     add_output,
     add_planning,
-    add_warnings,
+    add_verbose,
     describe,
 )
 from planton.cli._exit import CHANGES, DONE, ERROR
@@ -19,8 +19,8 @@ from planton.cli._output import Console
 
 _HELP = """
 Compares manifests with a cluster and shows what an apply would do: objects created, configured (with each
-field that changes), deleted, skipped (with the reason), refused (no permission), and what follows from it, such as
-pods that restart.
+field that changes), deleted, skipped (with the reason), refused (no permission, or its namespace is being
+deleted), and what follows from it, such as pods that restart.
 Nothing is written; the server is asked to try what is new or differs (a dry run). Credentials are masked.
 Stores that an apply would begin to use are tried out by reading; --skip-check leaves that out.
 
@@ -44,7 +44,7 @@ def configure(parser: Parser) -> None:
     add_files(parser)
     add_output(parser, "table", "json", "yaml")
     add_all(parser)
-    add_warnings(parser)
+    add_verbose(parser)
     add_cluster(parser)
     add_planning(parser)
 
@@ -70,8 +70,12 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     plan = shown_plan(cluster, manifests, arguments, console)
     show_result(plan, plan, arguments, console, word="Plan" if plan.changed else "Nothing to do")
     if plan.refused:
-        console.error(
-            f"no permission for {counted(len(plan.refused), 'object')}: an apply does all else, and then fails"
-        )
+        from planton.cluster.permissions_losses import GOING
+
+        going = sum(change.reason == GOING for change in plan.refused)
+        missing = len(plan.refused) - going
+        why = [f"no permission for {counted(missing, 'object')}"] if missing else []
+        why += [f"{counted(going, 'object')} in a namespace that is being deleted"] if going else []
+        console.error(f"{' and '.join(why)}: an apply does all else, and then fails")
         return ERROR
     return CHANGES if plan.changed else DONE

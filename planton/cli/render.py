@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from planton.cli._arguments import Parser, add_files, add_output, add_warnings, describe
+from planton.cli._arguments import Parser, add_files, add_output, add_verbose, describe
 from planton.cli._exit import DONE
 from planton.cli._output import Console
 from planton.sensitive import HIDDEN
@@ -42,7 +42,7 @@ def configure(parser: Parser) -> None:
     add_files(parser)
     add_output(parser, "yaml", "json", default="yaml", text="form of the objects; json is one List")
     parser.add_argument("--show-secrets", action="store_true", help="print values of Secrets in clear (base64)")
-    add_warnings(parser)
+    add_verbose(parser)
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
     manifests = read_manifests(arguments, console)
     rendering = render(manifests, existing=_resolved(manifests) if arguments.show_secrets else None)
-    show_warnings(rendering.warnings, console, every=arguments.all_warnings)
+    show_warnings(rendering.warnings, console)
     secrets = sum(item["kind"] == "Secret" for item in rendering)
     objects = list(rendering) if arguments.show_secrets else [masked(item) for item in rendering]
     if secrets and arguments.show_secrets and console.is_terminal:

@@ -12,7 +12,9 @@ from planton.cli._arguments import (
     add_output,
     add_target,
     add_timeout,
+    add_verbose,
     describe,
+    writes,
 )
 from planton.cli._exit import DONE, ERROR, UsageError
 from planton.cli._output import Console
@@ -69,6 +71,7 @@ def configure(parser: Parser) -> None:
     )
     add_output(parser, "table", "json", "yaml")
     add_all(parser)
+    add_verbose(parser)
     parser.add_argument("--wait", action="store_true", help="wait until the database runs, and prove what it holds")
     # A restore takes as long as it takes to fetch the base backup.
     add_timeout(parser, default="1h")
@@ -87,6 +90,7 @@ def configure(parser: Parser) -> None:
         help="look into nothing before: neither into the archive that it is restored from, nor into its own",
     )
     # A manifest alone is no set: nothing may be pruned for its sake, and nothing that exists is changed.
+    writes(parser)
     parser.set_defaults(set_id=None, force_conflicts=False, allow_version_change=False, allow_encryption_change=False)
 
 
@@ -155,6 +159,7 @@ def _run(arguments: argparse.Namespace, console: Console, target: str, path: str
     console.transient("")
     plan = shown_plan(cluster, draft.manifests, arguments, console)
     write_new_file(path, draft.text)
+    console.untouched = "nothing was applied"
     show_manifest(draft, path, arguments, console)
     # With --yes nobody looks at it before, and the result says the same.
     if arguments.no_apply or (arguments.output == "table" and not arguments.yes):

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from planton.cli._arguments import Parser, add_cluster, add_files, add_operator, add_output, describe
+from planton.cli._arguments import (
+    Parser,
+    add_cluster,
+    add_files,
+    add_operator,
+    add_output,
+    add_verbose,
+    check_names,
+    describe,
+)
 from planton.cli._exit import DONE, STALE
 from planton.cli._output import Console
 from planton.cli._progress import Progress
@@ -28,6 +37,7 @@ Exit codes: 0 the cluster was asked, whatever it said; 3 likewise, and backups a
 
 Examples:
   planton status -f manifests/ --context production
+  planton status orders -f manifests/                  # one of many
   planton status -f database.yaml -o json | jq -r '.[].status.outputs.port_forward_command'
   planton status -f manifests/ -o json | jq -e 'all(.[]; .status.observed.ready)'
   planton status -f manifests/ >/dev/null || notify "databases or their backups are in trouble"
@@ -41,9 +51,14 @@ def configure(parser: Parser) -> None:
         parser: Its parser.
     """
     describe(parser, _HELP)
+    parser.add_argument(
+        "names", metavar="NAME", nargs="*", help="resources of the manifests that are meant (default: all)"
+    )
     add_files(parser)
     add_output(parser, "table", "json", "yaml", text="form of the output; json is one list")
+    parser.add_argument("-n", "--namespace", metavar="NAMESPACE", help="only resources in this namespace")
     parser.add_argument("--no-archive", dest="archives", action="store_false", help="do not look into the buckets")
+    add_verbose(parser)
     add_cluster(parser)
     add_operator(parser.add_argument_group("planning"))
 
@@ -60,12 +75,17 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     """
     from planton.cli._sources import open_cluster, read_manifests
 
+    check_names(arguments.names)
     manifests = read_manifests(arguments, console)
     cluster = open_cluster(arguments)
     with Progress(console) as progress:
         progress.at("status", subject=cluster.identity.server)
         statuses = cluster.status(
-            manifests, operator_namespace=arguments.operator_namespace, archives=arguments.archives
+            manifests,
+            names=arguments.names,
+            namespace=arguments.namespace,
+            operator_namespace=arguments.operator_namespace,
+            archives=arguments.archives,
         )
     from planton.cli._status import as_data, show
 

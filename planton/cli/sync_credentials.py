@@ -5,7 +5,17 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from planton.cli._arguments import Parser, add_cluster, add_operator, add_output, add_timeout, describe, duration
+from planton.cli._arguments import (
+    Parser,
+    add_cluster,
+    add_operator,
+    add_output,
+    add_timeout,
+    add_verbose,
+    describe,
+    duration,
+    writes,
+)
 from planton.cli._exit import DONE, HUNG_UP, UsageError
 from planton.cli._output import Console
 
@@ -41,6 +51,7 @@ def configure(parser: Parser) -> None:
     describe(parser, _HELP)
     add_output(parser, "table", "json", text="form of the output; with --watch json is one line a change")
     parser.add_argument("--all", action="store_true", help="list objects that do not change, too")
+    add_verbose(parser)
     parser.add_argument("--watch", action="store_true", help="stay, and do at once what a change asks for")
     parser.add_argument(
         "--interval",
@@ -57,6 +68,7 @@ def configure(parser: Parser) -> None:
     add_cluster(parser)
     group = parser.add_argument_group("planning")
     add_operator(group)
+    writes(parser)
     group.add_argument("--in-cluster", action="store_true", help="use the service account of the pod this runs in")
 
 
@@ -76,7 +88,11 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     _check(arguments)
     from planton.cli._sources import open_cluster
 
+    if arguments.render_cron_job:
+        console.untouched = ""
     cluster = open_cluster(arguments)
+    # From here on it is told by what was done.
+    console.untouched = ""
     if arguments.render_cron_job:
         _render(cluster, arguments, console)
     elif arguments.watch:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from planton.cli._arguments import Parser, add_files, add_output, add_warnings, describe
+from planton.cli._arguments import Parser, add_files, add_output, add_verbose, describe
 from planton.cli._exit import DONE, ERROR
 from planton.cli._output import Console, printable
 
 _HELP = """
 Checks manifests without a cluster: form, fields, values, and what they would become together.
-All errors of all files are shown at once, one a line:
+All errors of all files are shown at once, one a line (of many that say the same the first few; -v shows all):
   file:line (document n): Kind/name: field.path: what is wrong
 No value is ever shown, since it can be a credential.
 
@@ -32,7 +32,7 @@ def configure(parser: Parser) -> None:
     describe(parser, _HELP)
     add_files(parser)
     add_output(parser, "text", "json", default="text")
-    add_warnings(parser)
+    add_verbose(parser)
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
@@ -70,5 +70,5 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         files[origin.file] = files.get(origin.file, 0) + 1
     for file, number in files.items():
         console.out(f"{printable(file)}: {counted(number, 'manifest')} valid")
-    show_warnings(warnings, console, every=arguments.all_warnings)
+    show_warnings(warnings, console)
     return DONE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -118,9 +118,20 @@ class FakeCluster:
         return result
 
     def status(
-        self, manifests: Iterable[Resource], *, operator_namespace: str | None, archives: bool
+        self,
+        manifests: Iterable[Resource],
+        *,
+        names: Sequence[str] = (),
+        namespace: str | None = None,
+        operator_namespace: str | None,
+        archives: bool,
     ) -> list[ResourceStatus]:
-        self.asked["status"] = {"operator_namespace": operator_namespace, "archives": archives}
+        self.asked["status"] = {
+            "names": names,
+            "namespace": namespace,
+            "operator_namespace": operator_namespace,
+            "archives": archives,
+        }
         return self.statuses
 
     def check(
@@ -128,6 +139,7 @@ class FakeCluster:
         manifests: Iterable[Resource],
         *,
         names: list[str],
+        namespace: str | None,
         operator_namespace: str | None,
         from_cluster: bool,
         timeout: float,
@@ -136,6 +148,7 @@ class FakeCluster:
         self.asked["check"] = {
             "manifests": [one.metadata.name for one in manifests],
             "names": names,
+            "namespace": namespace,
             "operator_namespace": operator_namespace,
             "from_cluster": from_cluster,
             "timeout": timeout,

@@ -156,3 +156,19 @@ def test_help_as_a_verb(capsys: pytest.CaptureFixture[str]) -> None:
 def test_verbs_of_other_programs(capsys: pytest.CaptureFixture[str], verb: str, meant: str) -> None:
     assert main([verb]) == 1
     assert f"Did you mean `planton {meant}`?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["status", "check"])
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("orders.yaml", "Manifests are given as `-f orders.yaml`."),
+        ("manifests/", "Manifests are given as `-f manifests/`."),
+        ("team-a/orders", "The namespace is given by itself: `orders -n team-a`."),
+    ],
+)
+def test_names_that_are_none(
+    capsys: pytest.CaptureFixture[str], manifests: str, verb: str, name: str, hint: str
+) -> None:
+    assert main([verb, "-f", manifests, name]) == 1
+    assert capsys.readouterr().err == f'error: "{name}" is no name\n{hint}\n'

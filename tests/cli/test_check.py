@@ -62,6 +62,7 @@ def test_all_is_well(capsys: pytest.CaptureFixture[str], cluster: FakeCluster) -
     assert cluster.asked["check"] == {
         "manifests": [],
         "names": [],
+        "namespace": None,
         "operator_namespace": None,
         "from_cluster": False,
         "timeout": 300.0,

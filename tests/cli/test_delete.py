@@ -106,7 +106,7 @@ def test_for_programs(capsys: pytest.CaptureFixture[str], cluster: FakeCluster, 
 def test_a_refusal(capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifests: str) -> None:
     cluster.error = RefusedError(["no operator runs"])
     assert main(["delete", "-f", manifests, "--yes-delete", "orders"]) == 1
-    assert capsys.readouterr().err == "error: refused, nothing was written\n  no operator runs\n"
+    assert capsys.readouterr().err == "error: refused, nothing was deleted\n  no operator runs\n"
 
 
 def test_ctrl_c(capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifests: str) -> None:

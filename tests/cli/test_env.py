@@ -316,3 +316,6 @@ def test_one_of_two_in_the_cluster(capsys: pytest.CaptureFixture[str], alone: Fa
 def test_an_empty_cluster(capsys: pytest.CaptureFixture[str], cluster: FakeCluster) -> None:
     assert main(["env", "orders", "--live"]) == 1
     assert "It has no database at all." in capsys.readouterr().err
+    cluster.existing = Existing(from_cluster=True, databases=tuple(ExistingDatabase("a", f"db-{n}") for n in range(23)))
+    assert main(["env", "orders", "--live"]) == 1
+    assert capsys.readouterr().err.endswith("a/db-18, a/db-19 and 3 more.\n")

@@ -30,7 +30,7 @@ def failing(error: BaseException) -> Any:
 
 
 def test_a_bug_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("planton.manifest.load", failing(ValueError("SENTINELTEXT")))
+    monkeypatch.setattr("planton.manifest._load.read", failing(ValueError("SENTINELTEXT")))
     assert main(["validate", "-f", "x"]) == 1
     captured = capsys.readouterr()
     first, *rest = captured.err.splitlines()
@@ -45,7 +45,7 @@ def test_a_bug_with_debugging_shows_places_and_no_values(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PLANTON_DEBUG", "1")
-    monkeypatch.setattr("planton.manifest.load", failing(ValueError("SENTINELTEXT")))
+    monkeypatch.setattr("planton.manifest._load.read", failing(ValueError("SENTINELTEXT")))
     assert main(["validate", "-f", "x"]) == 1
     err = capsys.readouterr().err
     assert "\nValueError\n" in err
@@ -58,13 +58,13 @@ def test_errors_of_ours_are_printed_without_a_trace(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PLANTON_DEBUG", "1")
-    monkeypatch.setattr("planton.manifest.load", failing(PlantonError("what is wrong\nwhat to do")))
+    monkeypatch.setattr("planton.manifest._load.read", failing(PlantonError("what is wrong\nwhat to do")))
     assert main(["validate", "-f", "x"]) == 1
     assert capsys.readouterr().err == "error: what is wrong\nwhat to do\n"
 
 
 def test_a_file_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("planton.manifest.load", failing(PermissionError(13, "Permission denied", "/x/y")))
+    monkeypatch.setattr("planton.manifest._load.read", failing(PermissionError(13, "Permission denied", "/x/y")))
     assert main(["validate", "-f", "x"]) == 1
     assert capsys.readouterr().err == "error: /x/y: Permission denied\n"
 
@@ -72,7 +72,7 @@ def test_a_file_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 def test_control_characters_in_errors_do_not_reach_the_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("planton.manifest.load", failing(PlantonError("a\x1b[2Jb\rc")))
+    monkeypatch.setattr("planton.manifest._load.read", failing(PlantonError("a\x1b[2Jb\rc")))
     main(["validate", "-f", "x"])
     assert capsys.readouterr().err == "error: a\\x1b[2Jb\\rc\n"
 

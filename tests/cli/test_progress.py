@@ -74,9 +74,47 @@ def test_the_rate_and_what_is_left(monkeypatch: pytest.MonkeyPatch, clock: list[
             clock[0] += 4
             progress(ProgressEvent("databases", number, 1000, "postgresql/a"))
         assert terminal.text.endswith("databases 510/1000 (0.2/s, 33 min left) postgresql/a")
-        # Another phase is another kind of work.
+        # Another phase is another kind of work; the clock is that of the whole run.
         progress(ProgressEvent("prune", 1, 1000, "Secret/a"))
-        assert terminal.text.endswith("[  0 s] prune 1/1000 Secret/a")
+        assert terminal.text.endswith("[ 89 s] prune 1/1000 Secret/a")
+
+
+def test_nothing_is_guessed_while_nothing_comes(monkeypatch: pytest.MonkeyPatch, clock: list[float]) -> None:
+    terminal = on_terminal(monkeypatch)
+    console = Console()
+
+    def last() -> str:
+        return terminal.text.split("\r\x1b[K")[-1]
+
+    with Progress(console) as progress:
+        for number in range(1, 51):
+            clock[0] += 0.125
+            progress(ProgressEvent("databases", number, 100, "postgresql/a"))
+        clock[0] += 4
+        progress._show(clock[0])
+        assert "/s, " in last()
+        clock[0] += 20
+        progress._show(clock[0])
+        assert last() == "[ 30 s] databases 50/100 (nothing new for 24 s) postgresql/a"
+        # That the server is waited for says more.
+        progress(ProgressEvent("retry", 0, 0, "waiting 8 s: the server said 503"))
+        assert last() == "[ 30 s] databases 50/100 waiting 8 s: the server said 503"
+        # Once it goes on, the pause says nothing about the rest.
+        clock[0] += 0.25
+        progress(ProgressEvent("databases", 51, 100, "postgresql/a"))
+        assert last() == "[ 30 s] databases 51/100 postgresql/a"
+        for number in range(52, 81):
+            clock[0] += 0.125
+            progress(ProgressEvent("databases", number, 100, "postgresql/a"))
+        assert last().startswith("[ 34 s] databases 80/100 (8.0/s, 3 s left)")
+        # Where each step takes that long, it does.
+        for number in range(81, 87):
+            clock[0] += 20
+            progress(ProgressEvent("databases", number, 100, "postgresql/a"))
+        assert last() == "[154 s] databases 86/100 (3.0/min, 5 min left) postgresql/a"
+    with Progress(console) as progress:
+        progress(ProgressEvent("plan", 1, 2, "Secret/a"))
+        assert last() == "[154 s] plan 1/2 Secret/a"
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,43 @@ def test_the_overview_imports_no_parser() -> None:
     assert "argparse" in imported("apply", "--help")
 
 
+def test_a_cluster_imports_what_is_asked_of_it() -> None:
+    """Half of planton.cluster is for verbs that are seldom called, and a plan waits for none of it."""
+    script = "import sys; from planton.cluster import connect; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, env=environment(), check=True
+    )
+    modules = set(done.stdout.split())
+    assert "planton.cluster.cluster" in modules
+    assert not modules & {
+        "kubernetes", "planton.catalogue", "planton.cluster.plan", "planton.cluster.apply", "planton.cluster.checks",
+        "planton.cluster.delete", "planton.cluster.restore", "planton.cluster.status", "planton.cluster.synchronise",
+    }  # fmt: skip
+    script = "import sys, planton.cluster.plan_manifests, planton.cluster.apply_plan; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, env=environment(), check=True
+    )
+    modules = set(done.stdout.split())
+    assert not modules & {
+        "kubernetes", "obstore", "planton.catalogue.archive", "planton.catalogue.probe", "planton.cluster.checks",
+        "planton.cluster.delete", "planton.cluster.restore", "planton.cluster.status", "planton.cluster.preflight",
+    }  # fmt: skip
+
+
+def test_the_end_looks_through_nothing() -> None:
+    """Python looks for cycles among all objects when a process ends, unless they are put away before."""
+    script = """
+import atexit, gc
+atexit.register(lambda: print(gc.get_freeze_count()))
+from planton.cli import main
+main(["--version"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, env=environment(), check=True
+    )
+    assert int(done.stdout.split()[-1]) > 1000
+
+
 def test_help_of_all_imports_no_verb() -> None:
     assert "planton.cli.apply" not in imported("--help")
     assert "planton.cli.render" not in imported("apply", "--help")

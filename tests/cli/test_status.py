@@ -30,7 +30,13 @@ def answered(cluster: FakeCluster) -> FakeCluster:
         ResourceStatus(
             second, "PostgresKubernetes/orders", "orders", True, False, reported="UpdateFailed", version="17",
             replicas=2, ready_replicas=1,
-            pods=(PodStatus("db-orders-0", "Running", True, "master", True), PodStatus("db-orders-1", "", False)),
+            pods=(
+                PodStatus("db-orders-0", "Running", True, "master", True, "", 2, 5 << 32),
+                PodStatus("db-orders-1", "", False),
+                PodStatus("db-orders-2", "Running", True, "replica", False, "streaming", 2, 0x4FFD00000, 0x300000),
+                PodStatus("db-orders-3", "Running", True, "replica", False, "", 0, 5 << 32, 0),
+                PodStatus("db-orders-4", "Running", True, "master", False, "in archive recovery", 1, 0x7000060),
+            ),
             events=(EventStatus("2026-01-02T03:04:05Z", "StatefulSet/orders/db-orders", "FailedCreate", "no room", 3),),
             differing=("WALG_S3_PREFIX",),
             problems=("1 of 2 pods are ready",),
@@ -61,12 +67,16 @@ def test_table(capsys: pytest.CaptureFixture[str], answered: FakeCluster, manife
         "Secret/orders/postgres.db-orders.credentials.postgresql.acid.zalan.do, keys username and password",
         "db-orders-0: Running, ready, master, to be restarted",
         "db-orders-1: unknown, not ready",
+        "db-orders-2: Running, ready, replica, streaming, has WAL up to 4/FFD00000 of timeline 2, 3.0 MiB less than",
+        "db-orders-3: Running, ready, replica, has WAL up to 5/0, all that its leader has",
+        "db-orders-4: Running, ready, master, in archive recovery, has WAL up to 0/7000060 of timeline 1",
         "StatefulSet/orders/db-orders: FailedCreate: no room (3 times)",
         "what to do  planton apply",
     ):
         assert text in captured.out
     assert lines[-1] == "1 of 3 resources ready."
-    assert answered.asked["status"] == {"operator_namespace": "ns", "archives": True}
+    wanted: dict[str, object] = {"names": [], "namespace": None, "operator_namespace": "ns", "archives": True}
+    assert answered.asked["status"] == wanted
 
 
 @pytest.mark.parametrize("output", ["json", "yaml"])

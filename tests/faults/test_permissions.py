@@ -124,6 +124,51 @@ def test_one_namespace_of_fifty(
     )
 
 
+def test_one_namespace_of_fifty_that_is_being_deleted(
+    installed: World, observed: Observed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The other 49 are done, and nothing shared is, from which the one would be left out."""
+    names = [f"block-{number:02}" for number in range(50)]
+    going = names[7]
+    path = f"/api/v1/namespaces/{going}"
+    installed.namespace(going)
+    # Nobody clears it up in the sandbox, so that it stays as it is.
+    installed.api.request("DELETE", path)
+    text = in_namespaces(names)
+    file = tmp_path / "databases.yaml"
+    file.write_text(text)
+    words_of = ["-f", str(file), "--kubeconfig", str(installed.sandbox.kubeconfig), "--skip-check", "--set", "blocks"]
+    assert main(["plan", *words_of]) == 1
+    printed = capsys.readouterr()
+    assert f"postgresql/{going}/db-{going}  (its namespace is being deleted)" in printed.out
+    assert "1 object in a namespace that is being deleted: an apply does all else, and then fails" in printed.err
+    shared = tmp_path / "operator.yaml"
+    shared.write_text(OPERATOR.replace("0 2 * * *", "0 3 * * *"))
+    assert main(["apply", *words_of, "-f", str(shared)]) == 1
+    printed = capsys.readouterr()
+    assert "error: refused, nothing was written" in printed.err
+    assert f"postgresql/{going}/db-{going} would inherit the new settings without its own" in printed.err
+    assert installed.databases() == set()
+    assert main(["apply", *words_of]) == 1
+    printed = capsys.readouterr()
+    assert (
+        f"apply (Terminating): left out what is being deleted; all else is done:\n  Namespace/{going} is" in printed.err
+    )
+    assert installed.databases() == {f"{one}/db-{one}" for one in names if one != going}
+    assert going not in installed.record()
+    # Once it is gone the same command makes it anew.
+    body = installed.api.request("GET", path)
+    installed.api.request("PUT", f"{path}/finalize", {**body, "spec": {"finalizers": []}})
+    assert main(["apply", *words_of]) == 0
+    assert len(installed.databases()) == 50
+    assert going in installed.record()
+    observed(
+        "one namespace of fifty is being deleted",
+        "the plan names it; the other 49 databases are created and the apply ends with 1; where something shared would "
+        "change, nothing is written; once it is gone, the same command makes the one",
+    )
+
+
 def test_a_permission_that_vanishes(installed: World, observed: Observed) -> None:
     """Between the plan and the write: what comes later in that namespace is not written, all else is."""
     names = [f"vanish-{number}" for number in range(4)]

@@ -200,6 +200,9 @@ def test_an_account_without_any_role(world: World, capsys: pytest.CaptureFixture
         (["status", "-f", str(file)], "read"),
         (["env", CLOSED, "--live"], "read"),
         (["delete", "-f", str(file), "--yes-delete", CLOSED], "delete"),
+        (["check"], "read"),
+        (["check", "--from-cluster"], "check"),
+        (["restore", CLOSED, "--as", "other", "--to", "latest", "--yes"], "databases"),
     ):
         assert main([*line, *end]) == 1
         said = capsys.readouterr().err
