@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from planton.cluster import Cluster, connect
-    from planton.cluster.access import archive
+    from planton.cluster.backups.access import archive
     from planton.errors import ConflictError, ManifestError, PlantonError, RefusedError, WaitError
     from planton.manifest import dump, dumps, load, loads
     from planton.rendering import environment, render, validate
@@ -51,7 +51,7 @@ _HOMES = {
     "validate": "planton.rendering",
     "render": "planton.rendering",
     "environment": "planton.rendering",
-    "archive": "planton.cluster.access",
+    "archive": "planton.cluster.backups.access",
     "connect": "planton.cluster",
     "Cluster": "planton.cluster",
     "PlantonError": "planton.errors",

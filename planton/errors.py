@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from planton.cluster.changes import Change
-    from planton.cluster.permissions import Need
+    from planton.cluster.permissions.review import Need
 
 StoreProblem: TypeAlias = Literal[
     "unreachable", "certificate", "credentials", "forbidden", "no bucket", "region", "clock", "busy", "refused"

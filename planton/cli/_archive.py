@@ -31,7 +31,7 @@ def open_archive(arguments: argparse.Namespace, console: Console) -> tuple[Archi
     if arguments.files and not arguments.live:
         if arguments.kubeconfig or arguments.context or arguments.operator_namespace:
             raise UsageError("the cluster is not asked without --live", "Add --live, or leave the cluster out.")
-        from planton.cluster.access import archive
+        from planton.cluster.backups.access import archive
 
         return archive(read_manifests(arguments, console), arguments.name, namespace=arguments.namespace), None
     manifests = read_manifests(arguments, console) if arguments.files else ()

@@ -14,7 +14,7 @@ from planton.cli._table import show_table
 if TYPE_CHECKING:
     from planton.catalogue.probe import Finding
     from planton.cluster import ClusterIdentity
-    from planton.cluster.checks import Checked
+    from planton.cluster.checking.checks import Checked
 
 _HEADINGS = {
     "store": "Store",

@@ -124,7 +124,7 @@ def _find(databases: Sequence[ExistingDatabase], name: str, namespace: str | Non
             spaces = ", ".join(one.namespace for one in found)
             raise UsageError(f"several databases are named {name}", f"Say which with -n, one of: {spaces}")
     where = f" in namespace {namespace}" if namespace else ""
-    from planton.cluster.access import what_is_there
+    from planton.cluster.backups.access import what_is_there
 
     there = what_is_there([f"{one.namespace}/{one.name}" for one in databases])
     raise UsageError(f"the cluster has no database {name}{where}", there)

@@ -139,7 +139,7 @@ def _tell_denied(error: PlantonError, console: Console) -> None:
     from planton.errors import ClusterError
 
     if isinstance(error, ClusterError) and error.denied:
-        from planton.cluster.permissions import told
+        from planton.cluster.permissions.review import told
 
         console.plain(f"All that is not allowed:\n  {told(error.denied, every=True)}")
 

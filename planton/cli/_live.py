@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from planton.cluster.mask import HIDDEN, is_shown_variable
+from planton.cluster.api.mask import HIDDEN, is_shown_variable
 from planton.translate.archive import resolve
 from planton.translate.beginning import standby_entries
 from planton.translate.environment import Variable, effective

@@ -11,7 +11,7 @@ from planton.cli._output import Console, printable
 from planton.yaml_writer import document
 
 if TYPE_CHECKING:
-    from planton.cluster.remaining import Remaining
+    from planton.cluster.deleting.remaining import Remaining
 
 _THERE = (
     "Nothing was deleted. Name another file, since what is there may be the only way back to another database; or "

@@ -16,7 +16,7 @@ from planton.cli._output import Console, printable
 
 if TYPE_CHECKING:
     from planton.cluster import Cluster
-    from planton.cluster.restore import RestoreDraft
+    from planton.cluster.restoring.restore import RestoreDraft
 
 PATIENCE = 60.0
 """Seconds after the operator's word in which a database that runs can say what it is."""

@@ -19,8 +19,8 @@ from planton.types import PostgresKubernetes
 
 if TYPE_CHECKING:
     from planton.cluster import ClusterIdentity
-    from planton.cluster.backup_age import ArchiveStatus
-    from planton.cluster.restored import Restoration
+    from planton.cluster.backups.backup_age import ArchiveStatus
+    from planton.cluster.restoring.restored import Restoration
     from planton.cluster.status import PodStatus, ResourceStatus
 
 _HEADINGS = ("RESOURCE", "NAMESPACE", "READY", "OPERATOR SAYS", "VERSION", "PODS", "LAST BACKUP", "LAST WAL")

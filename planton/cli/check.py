@@ -22,7 +22,7 @@ from planton.cli._progress import Progress
 TYPE_CHECKING = False  # Checkers go by the name; importing typing would be a tenth of the start-up.
 if TYPE_CHECKING:
     from planton.cluster import Cluster
-    from planton.cluster.checks import Checked
+    from planton.cluster.checking.checks import Checked
 
 _HELP = """
 Tries out every object store that backups go to, each once: whether it is reached, its certificate, the keys, the
@@ -100,8 +100,8 @@ def _check(arguments: argparse.Namespace, console: Console) -> tuple[tuple[Check
     if manifests and not (arguments.live or arguments.from_cluster):
         if arguments.kubeconfig or arguments.context or arguments.operator_namespace:
             raise UsageError("the cluster is not asked without --live", "Add --live, or leave the cluster out.")
-        from planton.cluster.check_targets import targets_in_manifests
-        from planton.cluster.checks import check_targets
+        from planton.cluster.checking.check_targets import targets_in_manifests
+        from planton.cluster.checking.checks import check_targets
 
         targets, without = targets_in_manifests(None, None, manifests, arguments.names, arguments.namespace)
         with Progress(console) as progress:

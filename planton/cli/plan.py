@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     plan = shown_plan(cluster, manifests, arguments, console)
     show_result(plan, plan, arguments, console, word="Plan" if plan.changed else "Nothing to do")
     if plan.refused:
-        from planton.cluster.permissions_losses import GOING
+        from planton.cluster.permissions.losses import GOING
 
         going = sum(change.reason == GOING for change in plan.refused)
         missing = len(plan.refused) - going

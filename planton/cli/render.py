@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
 def _resolved(manifests: Manifests) -> Existing:
     """Looks up what is in environment variables and files of this machine."""
-    from planton.cluster.references import resolve
+    from planton.cluster.planning.references import resolve
     from planton.translate.existing import Existing
 
     return Existing(values=resolve(None, manifests))

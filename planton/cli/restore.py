@@ -141,7 +141,7 @@ def _run(arguments: argparse.Namespace, console: Console, target: str, path: str
         status_command,
         write_new_file,
     )
-    from planton.cluster.restore import RestoreRequest
+    from planton.cluster.restoring.restore import RestoreRequest
     from planton.errors import PlantonError, WaitError
 
     console.transient(f"asking {cluster.identity.server}")

@@ -9,7 +9,7 @@ TYPE_CHECKING = False  # The name is what type checkers go by.
 if TYPE_CHECKING:
     from typing import Any
 
-    from planton.cluster._connection import ClusterIdentity
+    from planton.cluster.api.connection import ClusterIdentity
     from planton.cluster.changes import (
         ApplyResult,
         Change,
@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ClusterIdentity": "_connection",
+    "ClusterIdentity": "api.connection",
     "Cluster": "cluster",
     "connect": "cluster",
     "EventStatus": "status",

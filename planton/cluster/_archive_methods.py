@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from planton.cluster._connection import Connection
-from planton.cluster.changes import ProgressEvent
+from planton.cluster.api.connection import Connection
+from planton.cluster.changes import Progress, locked
 from planton.manifest import prepare
 from planton.types import Resource
 
 if TYPE_CHECKING:
     from planton.catalogue.archive import Archive
-    from planton.cluster.backup_now import BackupMade, PlannedBackup
-
-Progress: TypeAlias = Callable[[ProgressEvent], None]
+    from planton.cluster.backups.backup_now import BackupMade, PlannedBackup
 
 
 class ArchiveMethods:
@@ -48,9 +45,9 @@ class ArchiveMethods:
             RefusedError: The database has no archive, or there is no such database.
             ClusterError: The server refused something, or could not be reached.
         """
-        from planton.cluster._server import Server
-        from planton.cluster.access import find_access, open_archive
-        from planton.cluster.permissions_advice import advised
+        from planton.cluster.api.server import Server
+        from planton.cluster.backups.access import find_access, open_archive
+        from planton.cluster.permissions.advice import advised
 
         server = Server(self._connection, "read")
         with advised(self._connection, ["read"], operator_namespace or ""):
@@ -69,10 +66,10 @@ class ArchiveMethods:
             RefusedError: None can be made, with the reason.
             ClusterError: The server refused something, or could not be reached.
         """
-        from planton.cluster._server import Server
-        from planton.cluster.backup_now import plan_backup
-        from planton.cluster.permissions_advice import advised
-        from planton.cluster.permissions_needed import check_backup
+        from planton.cluster.api.server import Server
+        from planton.cluster.backups.backup_now import plan_backup
+        from planton.cluster.permissions.advice import advised
+        from planton.cluster.permissions.needed import check_backup
 
         server = Server(self._connection, "backup")
         with advised(self._connection, ["backup"]):
@@ -105,10 +102,10 @@ class ArchiveMethods:
             ClusterError: It failed, or the server refused something.
             StoreError: The archive cannot be read.
         """
-        from planton.cluster._server import Server
-        from planton.cluster.backup_now import make_backup
-        from planton.cluster.mask import scrubber_for
-        from planton.cluster.permissions_advice import advised
+        from planton.cluster.api.mask import scrubber_for
+        from planton.cluster.api.server import Server
+        from planton.cluster.backups.backup_now import make_backup
+        from planton.cluster.permissions.advice import advised
 
         scrubber = scrubber_for([{"kind": "Secret", "data": archive.access.contents.data()}])
         planned = planned or self.plan_backup(archive)
@@ -120,22 +117,3 @@ class ArchiveMethods:
                 timeout=timeout,
                 progress=locked(progress),
             )
-
-
-def locked(progress: Progress | None) -> Progress:
-    """Makes a report that is given by one thread at a time.
-
-    Args:
-        progress: Is told; None for nobody.
-
-    Returns:
-        What can be called by any thread.
-    """
-    lock = threading.Lock()
-
-    def report(event: ProgressEvent) -> None:
-        if progress is not None:
-            with lock:
-                progress(event)
-
-    return report

@@ -7,8 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from planton.cluster._archive_methods import locked
-from planton.cluster.changes import ProgressEvent
+from planton.cluster.changes import ProgressEvent, locked
 
 P = ParamSpec("P")
 R = TypeVar("R")

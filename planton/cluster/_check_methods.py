@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from planton.cluster._archive_methods import Progress, locked
 from planton.cluster._bounded import bounded
-from planton.cluster._connection import Connection
-from planton.cluster.changes import ProgressEvent
+from planton.cluster.api.connection import Connection
+from planton.cluster.changes import Progress, ProgressEvent, locked
 from planton.manifest import prepare
 from planton.types import Resource
 
 if TYPE_CHECKING:
-    from planton.cluster.checks import Checked
+    from planton.cluster.checking.checks import Checked
 
 
 class CheckMethods:
@@ -55,13 +54,13 @@ class CheckMethods:
             RefusedError: There is no such database, or there are several operators and none was chosen.
             ClusterError: The server refused something, or could not be reached.
         """
-        from planton.cluster import admission
-        from planton.cluster._server import Server
-        from planton.cluster.check_inside import check_inside
-        from planton.cluster.check_targets import targets_in_cluster, targets_in_manifests
-        from planton.cluster.checks import check_targets
-        from planton.cluster.inventory import read_inventory
-        from planton.cluster.permissions_advice import advised, operator_in
+        from planton.cluster.api.server import Server
+        from planton.cluster.checking.check_inside import check_inside
+        from planton.cluster.checking.check_targets import targets_in_cluster, targets_in_manifests
+        from planton.cluster.checking.checks import check_targets
+        from planton.cluster.permissions.advice import advised, operator_in
+        from planton.cluster.planning import admission
+        from planton.cluster.planning.inventory import read_inventory
         from planton.translate.archive_sources import wanted_sources
 
         messages = prepare(manifests)

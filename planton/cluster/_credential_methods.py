@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from planton.cluster._archive_methods import Progress, locked
 from planton.cluster._bounded import bounded
-from planton.cluster._connection import ApiError, Connection
-from planton.cluster.changes import ApplyResult, Change, effects_in
+from planton.cluster.api.connection import ApiError, Connection
+from planton.cluster.changes import ApplyResult, Change, Progress, effects_in, locked
 from planton.errors import PlantonError
 
 if TYPE_CHECKING:
-    from planton.cluster.follow import Follower
-    from planton.cluster.synchronise import Synchronised
+    from planton.cluster.synchronising.follow import Follower
+    from planton.cluster.synchronising.synchronise import Synchronised
 
 
 class CredentialMethods:
@@ -51,7 +50,7 @@ class CredentialMethods:
             WaitError: The operator was not ready in time. Likewise.
             ClusterError: The server refused something, or a Secret of others cannot be used. Likewise.
         """
-        from planton.cluster.synchronise import Synchroniser
+        from planton.cluster.synchronising.synchronise import Synchroniser
         from planton.cluster.wait import Deadline
 
         synchroniser = Synchroniser(
@@ -71,8 +70,8 @@ class CredentialMethods:
         """Finds what still runs on old credentials; nothing to whom pods are not shown, such as the CronJob."""
         if done.state is None:
             return ()
-        from planton.cluster._server import Server
-        from planton.cluster.generations import read_old_credentials
+        from planton.cluster.api.server import Server
+        from planton.cluster.planning.generations import read_old_credentials
 
         try:
             old = read_old_credentials(Server(self._connection, "sync"), done.state.platform.namespace)
@@ -101,6 +100,6 @@ class CredentialMethods:
         Returns:
             Its `run` works until its `stop` is called, by another thread.
         """
-        from planton.cluster.follow import Follower
+        from planton.cluster.synchronising.follow import Follower
 
         return Follower(self._connection, operator_namespace, interval=interval, on_change=on_change, on_error=on_error)

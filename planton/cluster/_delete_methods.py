@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from planton.cluster._archive_methods import Progress, locked
 from planton.cluster._bounded import bounded
-from planton.cluster._connection import Connection
-from planton.cluster.changes import DeleteOptions, DeleteResult, Plan, effects_in
+from planton.cluster.api.connection import Connection
+from planton.cluster.changes import DeleteOptions, DeleteResult, Plan, Progress, effects_in, locked
 from planton.manifest import Manifests, prepare
 from planton.types import Resource
 
@@ -32,10 +31,10 @@ class DeleteMethods:
             RefusedError: A word is missing, or the state of the cluster forbids it.
             ClusterError: The server refused something, or could not be reached.
         """
-        from planton.cluster import admission
-        from planton.cluster._server import Server
-        from planton.cluster.deletion import read_deletion
-        from planton.cluster.permissions_advice import advised, operator_in, works_of_delete
+        from planton.cluster.api.server import Server
+        from planton.cluster.deleting.deletion import read_deletion
+        from planton.cluster.permissions.advice import advised, operator_in, works_of_delete
+        from planton.cluster.planning import admission
 
         messages = prepare(manifests)
         with advised(self._connection, works_of_delete(options), operator_in(messages, options.operator_namespace)):
@@ -79,17 +78,17 @@ class DeleteMethods:
             WaitError: The operator has not cleaned up in time. `changes` on it says what was done before.
             ClusterError: The server refused something, or could not be reached. Likewise.
         """
-        from planton.cluster.permissions_advice import advised, operator_in, works_of_delete
+        from planton.cluster.permissions.advice import advised, operator_in, works_of_delete
 
         messages, report = prepare(manifests), locked(progress)
         with advised(self._connection, works_of_delete(options), operator_in(messages, options.operator_namespace)):
             return self._delete(messages, options, timeout, report)
 
     def _delete(self, messages: Manifests, options: DeleteOptions, timeout: float, report: Progress) -> DeleteResult:
-        from planton.cluster._server import Server
-        from planton.cluster.delete import Deleter
-        from planton.cluster.deletion import read_deletion
-        from planton.cluster.last_backup import LastBackup
+        from planton.cluster.api.server import Server
+        from planton.cluster.deleting.delete import Deleter
+        from planton.cluster.deleting.deletion import read_deletion
+        from planton.cluster.deleting.last_backup import LastBackup
         from planton.cluster.wait import Deadline
 
         deletion, reader = read_deletion(Server(self._connection, "read"), messages, options)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from planton.cluster._connection import Connection
+from planton.cluster.api.connection import Connection
 from planton.manifest import prepare
 from planton.types import Resource
 
 if TYPE_CHECKING:
-    from planton.cluster.restore import RestoreDraft, RestoreRequest
+    from planton.cluster.restoring.restore import RestoreDraft, RestoreRequest
 
 
 class RestoreMethods:
@@ -36,9 +36,9 @@ class RestoreMethods:
             ClusterError: The server refused something, or could not be reached.
             StoreError: The archive of a database that is gone cannot be read.
         """
-        from planton.cluster._server import Server
-        from planton.cluster.permissions_advice import advised, operator_in
-        from planton.cluster.restore import draft_restore
+        from planton.cluster.api.server import Server
+        from planton.cluster.permissions.advice import advised, operator_in
+        from planton.cluster.restoring.restore import draft_restore
 
         messages = prepare(manifests)
         # What is planned and applied with the draft needs more than the draft itself.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
-from planton.cluster._connection import Connection
+from planton.cluster.api.connection import Connection
 from planton.errors import ClusterError
 from planton.manifest import prepare
 from planton.types import Resource
@@ -46,7 +46,7 @@ class StatusMethods:
             RefusedError: There are several operators and none was chosen.
             ClusterError: The server refused something, or could not be reached.
         """
-        from planton.cluster.permissions_advice import advised, operator_in
+        from planton.cluster.permissions.advice import advised, operator_in
         from planton.cluster.status_all import meant_of, status_of_all
 
         messages = prepare(manifests)
@@ -66,8 +66,8 @@ class StatusMethods:
         Returns:
             The error.
         """
-        from planton.cluster.permissions import NoPermissionError
-        from planton.cluster.permissions_advice import advise
+        from planton.cluster.permissions.advice import advise
+        from planton.cluster.permissions.review import NoPermissionError
 
         denied = [need for one in statuses for need in one.denied]
         error = NoPermissionError(denied, phase="status")

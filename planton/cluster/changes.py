@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
-from planton.cluster._connection import ClusterIdentity
+from planton.cluster.api.connection import ClusterIdentity
 from planton.errors import Problem
 from planton.types import Resource
 
 if TYPE_CHECKING:
-    from planton.cluster.remaining import Remaining
+    from planton.cluster.deleting.remaining import Remaining
 
 Action: TypeAlias = Literal["created", "configured", "unchanged", "deleted", "skipped", "refused"]
 """What is done to an object, the same word in plans and in results."""
@@ -321,3 +322,25 @@ def effects_in(changes: Iterable[Change]) -> tuple[str, ...]:
         Each effect once, in order.
     """
     return tuple(dict.fromkeys(effect for change in changes for effect in change.effects))
+
+
+Progress: TypeAlias = Callable[[ProgressEvent], None]
+
+
+def locked(progress: Progress | None) -> Progress:
+    """Makes a report that is given by one thread at a time.
+
+    Args:
+        progress: Is told; None for nobody.
+
+    Returns:
+        What can be called by any thread.
+    """
+    lock = threading.Lock()
+
+    def report(event: ProgressEvent) -> None:
+        if progress is not None:
+            with lock:
+                progress(event)
+
+    return report

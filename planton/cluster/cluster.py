@@ -9,16 +9,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 
-from planton.cluster._archive_methods import ArchiveMethods, Progress, locked
+from planton.cluster._archive_methods import ArchiveMethods
 from planton.cluster._bounded import bounded
 from planton.cluster._check_methods import CheckMethods
-from planton.cluster._connection import ClusterIdentity, Connection
 from planton.cluster._credential_methods import CredentialMethods
 from planton.cluster._delete_methods import DeleteMethods
-from planton.cluster._kubeconfig import open_connection, open_in_cluster
 from planton.cluster._restore_methods import RestoreMethods
 from planton.cluster._status_methods import StatusMethods
-from planton.cluster.changes import ApplyResult, Plan, PlanOptions
+from planton.cluster.api.connection import ClusterIdentity, Connection
+from planton.cluster.api.kubeconfig import open_connection, open_in_cluster
+from planton.cluster.changes import ApplyResult, Plan, PlanOptions, Progress, locked
 from planton.errors import RefusedError
 from planton.manifest import prepare
 from planton.translate.contract import KubernetesObject
@@ -87,9 +87,9 @@ class Cluster(ArchiveMethods, CheckMethods, CredentialMethods, DeleteMethods, Re
             ClusterError: The server refused; a missing permission is an error, never "absent".
             RefusedError: There are several operators and none was chosen.
         """
-        from planton.cluster._server import Server
-        from planton.cluster.inventory import read_inventory
-        from planton.cluster.permissions_advice import advised
+        from planton.cluster.api.server import Server
+        from planton.cluster.permissions.advice import advised
+        from planton.cluster.planning.inventory import read_inventory
         from planton.translate.archive_sources import wanted_sources
 
         server = Server(self._connection, "read")
@@ -129,10 +129,10 @@ class Cluster(ArchiveMethods, CheckMethods, CredentialMethods, DeleteMethods, Re
         return self._plan(manifests, options or PlanOptions(), locked(progress))
 
     def _plan(self, manifests: Iterable[Resource], options: PlanOptions, progress: Progress) -> Plan:
-        from planton.cluster import admission
-        from planton.cluster._server import Server
-        from planton.cluster.ahead import FIRST_LISTS, Ahead
+        from planton.cluster.api.server import Server
         from planton.cluster.ownership import check_set_id
+        from planton.cluster.planning import admission
+        from planton.cluster.planning.ahead import FIRST_LISTS, Ahead
 
         messages = prepare(manifests)
         check_set_id(options.set_id)
@@ -141,7 +141,7 @@ class Cluster(ArchiveMethods, CheckMethods, CredentialMethods, DeleteMethods, Re
             for resource in FIRST_LISTS:
                 ahead.begin(Server(self._connection, "read"), resource)
             # Only now: it takes about as long as these lists.
-            from planton.cluster.plan_manifests import plan_manifests
+            from planton.cluster.planning.plan_manifests import plan_manifests
 
             return plan_manifests(self._connection, messages, options, progress, ahead)
 
@@ -186,7 +186,7 @@ class Cluster(ArchiveMethods, CheckMethods, CredentialMethods, DeleteMethods, Re
                 raise RefusedError([f"the plan was made for {plan.identity}, and this is {self.identity}"])
         else:
             plan = self._plan(manifests, options or PlanOptions(), report)
-        from planton.cluster.apply_plan import apply_plan
+        from planton.cluster.planning.apply_plan import apply_plan
 
         return apply_plan(self._connection, plan, timeout=timeout, wait=wait, progress=report)
 
@@ -204,9 +204,9 @@ class Cluster(ArchiveMethods, CheckMethods, CredentialMethods, DeleteMethods, Re
         Raises:
             ClusterError: The server refused, or could not be reached.
         """
-        from planton.cluster._server import Server
+        from planton.cluster.api.server import Server
         from planton.cluster.environment import read_environment
-        from planton.cluster.permissions_advice import advised
+        from planton.cluster.permissions.advice import advised
 
         with advised(self._connection, ["read"]):
             return read_environment(Server(self._connection, "read"), namespace, name)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from planton.cluster._resources import STATEFUL_SET, Key
-from planton.cluster._server import Server
-from planton.cluster.mask import HIDDEN, is_shown_variable
+from planton.cluster.api.mask import HIDDEN, is_shown_variable
+from planton.cluster.api.resources import STATEFUL_SET, Key
+from planton.cluster.api.server import Server
 from planton.translate.contract import KubernetesObject
 from planton.translate.environment import Variable
 

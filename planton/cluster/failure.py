@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from planton.cluster.api.mask import Scrubber
 from planton.cluster.changes import Change
-from planton.cluster.mask import Scrubber
 from planton.errors import ClusterError, ConflictError, PlantonError, WaitError
 
 _STAYS = "What was done stays. The same command goes on from there."

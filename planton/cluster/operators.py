@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from planton.cluster._resources import CONFIG_MAP, DEPLOYMENT, Key, ResourceType
-from planton.cluster._server import Server
+from planton.cluster.api.resources import CONFIG_MAP, DEPLOYMENT, Key, ResourceType
+from planton.cluster.api.server import Server
 from planton.cluster.ownership import is_ours, labels_of
 from planton.translate.names import OPERATOR
 

@@ -24,9 +24,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from planton.cluster._connection import ApiError
-from planton.cluster._resources import CONFIG_MAP, POD, Key, ResourceType
-from planton.cluster._server import Server
+from planton.cluster.api.connection import ApiError
+from planton.cluster.api.resources import CONFIG_MAP, POD, Key, ResourceType
+from planton.cluster.api.server import Server
 from planton.cluster.ownership import labels_of
 from planton.translate.contract import KubernetesObject
 

@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from planton.cluster._connection import ApiError
-from planton.cluster._resources import DEPLOYMENT, EVENT, POD, POSTGRESQL, SECRET, STATEFUL_SET, Key, ResourceType
-from planton.cluster._server import Server
-from planton.cluster.archive_ages import ArchiveAges
-from planton.cluster.backup_age import ArchiveStatus
+from planton.cluster.api.connection import ApiError
+from planton.cluster.api.resources import DEPLOYMENT, EVENT, POD, POSTGRESQL, SECRET, STATEFUL_SET, Key, ResourceType
+from planton.cluster.api.server import Server
+from planton.cluster.backups.archive_ages import ArchiveAges
+from planton.cluster.backups.backup_age import ArchiveStatus
 from planton.cluster.environment import differing, environment_in
-from planton.cluster.generations import OldCredentials
-from planton.cluster.inventory import Inventory
-from planton.cluster.own_secrets import read_outdated
 from planton.cluster.ownership import labels_of
 from planton.cluster.patroni import PatroniMember, member_of
-from planton.cluster.permissions import Need
-from planton.cluster.restored import Restoration, restoration
+from planton.cluster.permissions.review import Need
+from planton.cluster.planning.generations import OldCredentials
+from planton.cluster.planning.inventory import Inventory
+from planton.cluster.planning.own_secrets import read_outdated
+from planton.cluster.restoring.restored import Restoration, restoration
 from planton.cluster.wait import FAILED, RUNNING, rollout
 from planton.manifest.redaction import without_credentials
 from planton.translate.contract import KubernetesObject

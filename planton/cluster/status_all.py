@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from planton.cluster import admission
-from planton.cluster._connection import Connection
-from planton.cluster._server import Server, in_parallel, results
-from planton.cluster.archive_ages import ArchiveAges
-from planton.cluster.generations import OldCredentials, read_old_credentials
-from planton.cluster.inventory import Inventory, read_inventory
-from planton.cluster.mask import scrubber_for
-from planton.cluster.permissions import Need, denied_in
+from planton.cluster.api.connection import Connection
+from planton.cluster.api.mask import scrubber_for
+from planton.cluster.api.server import Server, in_parallel, results
+from planton.cluster.backups.archive_ages import ArchiveAges
+from planton.cluster.permissions.review import Need, denied_in
+from planton.cluster.planning import admission
+from planton.cluster.planning.generations import OldCredentials, read_old_credentials
+from planton.cluster.planning.inventory import Inventory, read_inventory
 from planton.cluster.status import ResourceStatus, status_denied, status_of
 from planton.errors import ClusterError, ManifestError, Problem
 from planton.manifest import Manifests

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from planton.cluster._connection import ApiError
-from planton.cluster._resources import CRD, POSTGRESQL, Key
-from planton.cluster._server import Server, in_parallel, results
+from planton.cluster.api.connection import ApiError
+from planton.cluster.api.resources import CRD, POSTGRESQL, Key
+from planton.cluster.api.server import Server, in_parallel, results
 from planton.errors import WaitError
 
 _FIRST_PAUSE = 0.2

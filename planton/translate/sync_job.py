@@ -1,7 +1,7 @@
 """The CronJob that keeps the credentials where they belong, with an account that may do that and nothing else.
 
-Which calls it makes: planton/cluster/synchronise.py and sync_state.py; the tests run it under these very rules. Secrets
-are never listed. Server-side apply is a PATCH, and where it creates, the API server asks for `create` with the name
+Which calls it makes: planton/cluster/synchronising/; the tests run it under these very rules. Secrets are never listed.
+Server-side apply is a PATCH, and where it creates, the API server asks for `create` with the name
 (Kubernetes v1.36, apiserver pkg/endpoints/handlers/patch.go), so resourceNames hold for that as well.
 
 Less is not possible, and it is still a lot: whoever has this account's token reads the bucket's keys, and by `patch` on

@@ -17,8 +17,8 @@ from planton.cluster import (
     PlanOptions,
     ProgressEvent,
 )
-from planton.cluster.checks import Checked
-from planton.cluster.remaining import Remaining
+from planton.cluster.checking.checks import Checked
+from planton.cluster.deleting.remaining import Remaining
 from planton.cluster.status import ResourceStatus
 from planton.errors import Problem
 from planton.translate.existing import Existing

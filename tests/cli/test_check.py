@@ -10,7 +10,7 @@ import yaml
 
 from planton.catalogue.probe import Finding
 from planton.cli import main
-from planton.cluster.checks import Checked
+from planton.cluster.checking.checks import Checked
 from sandbox.object_store import ObjectStore
 from tests.cli.fake import FakeCluster
 from tests.cli.support import planton

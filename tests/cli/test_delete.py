@@ -11,7 +11,7 @@ from planton.cli import main
 from planton.cli._parser import build
 from planton.cli._restore import target_of
 from planton.cluster import Change, DeleteOptions
-from planton.cluster.remaining import Remaining, restore_command
+from planton.cluster.deleting.remaining import Remaining, restore_command
 from planton.errors import RefusedError
 from planton.translate.restore_manifest import RestoreManifest
 from tests.cli.fake import FakeCluster

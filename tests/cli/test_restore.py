@@ -15,8 +15,8 @@ from planton.cli import main
 from planton.cli._exit import UsageError
 from planton.cli._restore import target_of
 from planton.cluster import Change, PlanOptions
-from planton.cluster.restore import RestoreDraft, RestoreRequest
-from planton.cluster.restored import Restoration, RestorationState
+from planton.cluster.restoring.restore import RestoreDraft, RestoreRequest
+from planton.cluster.restoring.restored import Restoration, RestorationState
 from planton.cluster.status import ResourceStatus
 from planton.errors import ClusterError, RefusedError, WaitError
 from planton.types import Resource

@@ -102,17 +102,21 @@ def test_a_cluster_imports_what_is_asked_of_it() -> None:
     modules = set(done.stdout.split())
     assert "planton.cluster.cluster" in modules
     assert not modules & {
-        "kubernetes", "planton.catalogue", "planton.cluster.plan", "planton.cluster.apply", "planton.cluster.checks",
-        "planton.cluster.delete", "planton.cluster.restore", "planton.cluster.status", "planton.cluster.synchronise",
+        "kubernetes", "planton.catalogue", "planton.cluster.planning.plan", "planton.cluster.planning.apply",
+        "planton.cluster.checking.checks", "planton.cluster.deleting.delete", "planton.cluster.restoring.restore",
+        "planton.cluster.status", "planton.cluster.synchronising.synchronise",
     }  # fmt: skip
-    script = "import sys, planton.cluster.plan_manifests, planton.cluster.apply_plan; print(*sys.modules)"
+    script = (
+        "import sys, planton.cluster.planning.plan_manifests, planton.cluster.planning.apply_plan; print(*sys.modules)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, env=environment(), check=True
     )
     modules = set(done.stdout.split())
     assert not modules & {
-        "kubernetes", "obstore", "planton.catalogue.archive", "planton.catalogue.probe", "planton.cluster.checks",
-        "planton.cluster.delete", "planton.cluster.restore", "planton.cluster.status", "planton.cluster.preflight",
+        "kubernetes", "obstore", "planton.catalogue.archive", "planton.catalogue.probe",
+        "planton.cluster.checking.checks", "planton.cluster.deleting.delete", "planton.cluster.restoring.restore",
+        "planton.cluster.status", "planton.cluster.restoring.preflight",
     }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import yaml
 
 import planton
 from planton.cli import main
-from planton.cluster.backup_age import ArchiveStatus
+from planton.cluster.backups.backup_age import ArchiveStatus
 from planton.cluster.status import EventStatus, PodStatus, ResourceStatus
 from planton.translate.outputs import fill_outputs
 from tests.cli.fake import FakeCluster

@@ -14,7 +14,7 @@ import pytest
 
 from planton.cli._progress import Progress
 from planton.cluster import Plan, ProgressEvent
-from planton.cluster._retry import Failure, Patience
+from planton.cluster.api.retry import Failure, Patience
 from planton.stopping import STOPPING, Stopping
 from tests.cli.fake import CHANGES, IDENTITY
 from tests.cli.support import environment

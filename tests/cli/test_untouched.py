@@ -54,8 +54,8 @@ def test_before_planning(
     verb: str,
     fault: str,
 ) -> None:
-    monkeypatch.setattr("planton.cluster._retry.Attempts.again", lambda *arguments: False)
-    monkeypatch.setattr("planton.cluster._retry.Attempts.again_soon", lambda *arguments: False)
+    monkeypatch.setattr("planton.cluster.api.retry.Attempts.again", lambda *arguments: False)
+    monkeypatch.setattr("planton.cluster.api.retry.Attempts.again_soon", lambda *arguments: False)
     kubeconfig = _unreachable(tmp_path) if fault == "no server" else str(tmp_path / "absent")
     takes_files = verb != "sync-credentials"
     if fault == "bad manifest":

@@ -15,16 +15,16 @@ import pytest
 
 import planton
 from planton.cluster import ApplyResult, Plan, PlanOptions, ProgressEvent, connect
-from planton.cluster._connection import Connection
-from planton.cluster._kubeconfig import open_connection
-from planton.cluster._resources import POSTGRESQL, key_of
-from planton.cluster._server import Server
-from planton.cluster._steps import Decisions
-from planton.cluster.apply import Applier
+from planton.cluster.api.connection import Connection
+from planton.cluster.api.kubeconfig import open_connection
+from planton.cluster.api.resources import POSTGRESQL, key_of
+from planton.cluster.api.server import Server
 from planton.cluster.changes import Change
-from planton.cluster.inventory import Inventory, read_inventory
 from planton.cluster.ownership import check_set_id
-from planton.cluster.planning import plan_set
+from planton.cluster.planning.apply import Applier
+from planton.cluster.planning.inventory import Inventory, read_inventory
+from planton.cluster.planning.planning import plan_set
+from planton.cluster.planning.steps import Decisions
 from planton.cluster.wait import CRD_KEY, Deadline, pending_crd
 from sandbox import Sandbox
 from sandbox._api import Api
@@ -227,7 +227,7 @@ def installed() -> Iterator[Installed]:
 def store(monkeypatch: pytest.MonkeyPatch) -> Store:
     """What a delete finds in every archive: one that is whole and up to date, unless a test says otherwise."""
     made = Store()
-    monkeypatch.setattr("planton.cluster.archive_reading.catalogue_of", made.look)
+    monkeypatch.setattr("planton.cluster.backups.archive_reading.catalogue_of", made.look)
     return made
 
 

@@ -6,7 +6,7 @@ import base64
 import json
 from typing import Any
 
-from planton.cluster._resources import CONFIG_MAP, DEPLOYMENT, SECRET, SERVICE_ACCOUNT, Key, ResourceType
+from planton.cluster.api.resources import CONFIG_MAP, DEPLOYMENT, SECRET, SERVICE_ACCOUNT, Key, ResourceType
 from planton.translate.generation import GENERATION
 from planton.translate.names import storage_secret_name
 from sandbox._errors import ApiError

@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import pytest
 
-from planton.cluster._connection import ApiError
-from planton.cluster._resources import NAMESPACE, SECRET, ResourceType
-from planton.cluster._server import Server
-from planton.cluster.ahead import Ahead
+from planton.cluster.api.connection import ApiError
+from planton.cluster.api.resources import NAMESPACE, SECRET, ResourceType
+from planton.cluster.api.server import Server
+from planton.cluster.planning.ahead import Ahead
 
 
 class Lists:

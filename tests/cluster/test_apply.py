@@ -47,7 +47,7 @@ def test_an_unchanged_set_is_settled_without_asking_for_a_dry_run(
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("asked the server")
 
-    monkeypatch.setattr("planton.cluster._server.Server.apply", refuse)
+    monkeypatch.setattr("planton.cluster.api.server.Server.apply", refuse)
     assert set(words(harness.plan(objects)).values()) == {"unchanged"}
 
 

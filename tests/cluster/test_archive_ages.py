@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from planton.cluster._connection import ApiError
-from planton.cluster.archive_ages import ArchiveAges
-from planton.cluster.backup_age import ArchiveStatus
-from planton.cluster.inventory import Inventory
+from planton.cluster.api.connection import ApiError
+from planton.cluster.backups.archive_ages import ArchiveAges
+from planton.cluster.backups.backup_age import ArchiveStatus
+from planton.cluster.planning.inventory import Inventory
 from planton.errors import StoreError, StoreProblem
 from planton.translate.archive_access import ArchiveAccess
 from planton.translate.existing import Existing

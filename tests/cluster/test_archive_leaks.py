@@ -161,7 +161,7 @@ def test_no_verb_says_a_credential(
     for logger in (None, "urllib3.connectionpool", "websocket", "client", "kubernetes.client.rest"):
         caplog.set_level(logging.DEBUG, logger=logger)
     # What is not there at once does not come here.
-    monkeypatch.setattr("planton.cluster.backup_now._LAST_LOOKS", (0.0,))
+    monkeypatch.setattr("planton.cluster.backups.backup_now._LAST_LOOKS", (0.0,))
     text = made(installed, name, backup=manifest)
     fill(object_store, name)
     path = tmp_path / "set.yaml"

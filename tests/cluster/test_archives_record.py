@@ -10,9 +10,9 @@ import pytest
 
 import planton
 from planton.cluster import DeleteOptions
-from planton.cluster._resources import CONFIG_MAP, POSTGRESQL, Key
-from planton.cluster.archive_record import read_record_change
-from planton.cluster.archives import Archives
+from planton.cluster.api.resources import CONFIG_MAP, POSTGRESQL, Key
+from planton.cluster.backups.archive_record import read_record_change
+from planton.cluster.backups.archives import Archives
 from planton.errors import ClusterError, ConflictError, RefusedError
 from tests.cluster.conftest import Harness, Installed, words
 from tests.cluster.objects import Object

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from planton.catalogue.model import Latest
-from planton.cluster.archive_ages import is_inside
-from planton.cluster.backup_age import ArchiveStatus, Position, Writer, due, is_idle, judge, writer_of
+from planton.cluster.backups.archive_ages import is_inside
+from planton.cluster.backups.backup_age import ArchiveStatus, Position, Writer, due, is_idle, judge, writer_of
 from tests.catalogue.conftest import access
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
-from planton.cluster import ProgressEvent, backup_now
-from planton.cluster._connection import ApiError, ClusterIdentity, Connection
-from planton.cluster._resources import Key, ResourceType
-from planton.cluster._server import Server
-from planton.cluster.backup_now import BackupMade, PlannedBackup, make_backup, plan_backup
+from planton.cluster import ProgressEvent
+from planton.cluster.api.connection import ApiError, ClusterIdentity, Connection
+from planton.cluster.api.resources import Key, ResourceType
+from planton.cluster.api.server import Server
+from planton.cluster.backups import backup_now
+from planton.cluster.backups.backup_now import BackupMade, PlannedBackup, make_backup, plan_backup
 from planton.errors import ClusterError, RefusedError, WaitError
 from tests.cluster.backup_pod import CRONTAB, BackupPod
 from tests.cluster.objects import Object

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from planton.cluster import ProgressEvent
-from planton.cluster._connection import ApiError
-from planton.cluster._kubeconfig import open_connection
-from planton.cluster._server import Server
-from planton.cluster.backup_now import make_backup, plan_backup
-from planton.cluster.exec import run_in_pod
-from planton.cluster.mask import Scrubber
+from planton.cluster.api.connection import ApiError
+from planton.cluster.api.exec import run_in_pod
+from planton.cluster.api.kubeconfig import open_connection
+from planton.cluster.api.mask import Scrubber
+from planton.cluster.api.server import Server
+from planton.cluster.backups.backup_now import make_backup, plan_backup
 from sandbox import Sandbox
 from sandbox.object_store import ObjectStore
 from tests.cluster.backup_pod import BackupPod

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from planton.cluster import ProgressEvent
-from planton.cluster._connection import ClusterIdentity, Connection
-from planton.cluster._resources import Key
-from planton.cluster._server import Server
-from planton.cluster.check_job import JOB, SCRIPT, check_from_cluster, check_job, findings_in
-from planton.cluster.mask import Scrubber
+from planton.cluster.api.connection import ClusterIdentity, Connection
+from planton.cluster.api.mask import Scrubber
+from planton.cluster.api.resources import Key
+from planton.cluster.api.server import Server
+from planton.cluster.checking.check_job import JOB, SCRIPT, check_from_cluster, check_job, findings_in
 from planton.cluster.wait import Deadline
 from planton.errors import ClusterError, RefusedError, WaitError
 from tests.cluster.conftest import Harness

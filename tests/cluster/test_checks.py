@@ -10,15 +10,15 @@ import pytest
 
 import planton
 from planton.catalogue.probe import Finding, Probe
-from planton.cluster import apply_checks, check_inside, checks
-from planton.cluster._resources import CONFIG_MAP, POSTGRESQL, Key, key_of
-from planton.cluster._server import Server
-from planton.cluster._steps import Step, change_of
-from planton.cluster.apply_checks import StoreChecks, affected
-from planton.cluster.checks import Checked, Target, check_targets
-from planton.cluster.facts import Facts, facts_in_force
-from planton.cluster.inventory import Inventory
-from planton.cluster.order import Stage
+from planton.cluster.api.resources import CONFIG_MAP, POSTGRESQL, Key, key_of
+from planton.cluster.api.server import Server
+from planton.cluster.checking import apply_checks, check_inside, checks
+from planton.cluster.checking.apply_checks import StoreChecks, affected
+from planton.cluster.checking.checks import Checked, Target, check_targets
+from planton.cluster.planning.facts import Facts, facts_in_force
+from planton.cluster.planning.inventory import Inventory
+from planton.cluster.planning.order import Stage
+from planton.cluster.planning.steps import Step, change_of
 from planton.errors import ClusterError, RefusedError, StoreProblem
 from planton.manifest import prepare
 from planton.rendering import render

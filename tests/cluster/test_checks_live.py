@@ -11,7 +11,7 @@ import pytest
 
 import planton
 from planton.cluster import PlanOptions
-from planton.cluster.checks import Checked
+from planton.cluster.checking.checks import Checked
 from planton.cluster.status import ResourceStatus
 from planton.errors import RefusedError
 from sandbox.object_store import ObjectStore
@@ -230,8 +230,8 @@ def primary(stored: Stored, *, timeline: int, lsn: int) -> None:
 
 
 def test_check_without_a_cluster(stored: Stored) -> None:
-    from planton.cluster.check_targets import targets_in_manifests
-    from planton.cluster.checks import check_targets
+    from planton.cluster.checking.check_targets import targets_in_manifests
+    from planton.cluster.checking.checks import check_targets
 
     stored.store.create_bucket(stored.bucket)
     text = stored.text(prefix=f"{stored.bucket}/backups/db-{stored.name}/17")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 import planton
-from planton.cluster.check_targets import targets_in_cluster, targets_in_manifests
-from planton.cluster.inventory import Inventory
+from planton.cluster.checking.check_targets import targets_in_cluster, targets_in_manifests
+from planton.cluster.planning.inventory import Inventory
 from planton.cluster.status_all import meant_of
 from planton.errors import ManifestError, RefusedError
 from planton.manifest import prepare

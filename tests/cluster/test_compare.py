@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planton.cluster.compare import _agrees, _is_equal, _shape_of, foreign_data, is_settled
-from planton.cluster.effects import effects_of
-from planton.cluster.normalise import ABSENT, parse_quantity, same
+from planton.cluster.planning.compare import _agrees, _is_equal, _shape_of, foreign_data, is_settled
+from planton.cluster.planning.effects import effects_of
+from planton.cluster.planning.normalise import ABSENT, parse_quantity, same
 from tests.cluster.objects import Object, config_map, deployment, namespace, secret
 
 

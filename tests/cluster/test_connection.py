@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from planton.cluster._connection import ApiError, Connection, apply_patch, delete, get, merge_patch
-from planton.cluster._kubeconfig import open_connection
-from planton.cluster._resources import CONFIG_MAP, Key
-from planton.cluster._retry import Failure, Patience
-from planton.cluster._server import Server, in_parallel, joined
+from planton.cluster.api.connection import ApiError, Connection, apply_patch, delete, get, merge_patch
+from planton.cluster.api.kubeconfig import open_connection
+from planton.cluster.api.resources import CONFIG_MAP, Key
+from planton.cluster.api.retry import Failure, Patience
+from planton.cluster.api.server import Server, in_parallel, joined
 
 SENTINEL = "sentinel-credential"
 Answer = tuple[int, dict[str, str], Any]

@@ -225,15 +225,15 @@ def test_a_delete_that_is_broken_off_leaves_no_permission_behind(
         raise ClusterError("broken off", subject="test")
 
     with monkeypatch.context() as patch:
-        patch.setattr("planton.cluster._server.Server.delete", broken)
+        patch.setattr("planton.cluster.api.server.Server.delete", broken)
         with pytest.raises(ClusterError, match="broken off"):
             delete(installed, text, name)
     assert "delete-clustername" not in installed.database(name)["metadata"].get("annotations", {})
     assert not installed.plan(text).changed
     # One that is killed takes nothing back: the next apply does.
     with monkeypatch.context() as patch:
-        patch.setattr("planton.cluster._server.Server.delete", broken)
-        patch.setattr("planton.cluster.delete.Deleter._take_back", lambda *_: None)
+        patch.setattr("planton.cluster.api.server.Server.delete", broken)
+        patch.setattr("planton.cluster.deleting.delete.Deleter._take_back", lambda *_: None)
         with pytest.raises(ClusterError, match="broken off"):
             delete(installed, text, name)
     annotations = installed.database(name)["metadata"]["annotations"]
@@ -258,7 +258,7 @@ def test_a_permission_that_somebody_else_gave_is_left_alone(
     def broken(*_: object, **__: object) -> bool:
         raise ClusterError("broken off", subject="test")
 
-    monkeypatch.setattr("planton.cluster._server.Server.delete", broken)
+    monkeypatch.setattr("planton.cluster.api.server.Server.delete", broken)
     with pytest.raises(ClusterError, match="broken off"):
         delete(installed, database(name), name)
     assert installed.database(name)["metadata"]["annotations"]["delete-clustername"] == f"db-{name}"

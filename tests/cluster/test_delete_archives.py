@@ -11,8 +11,8 @@ import pytest
 import planton
 from planton.catalogue.model import Catalogue
 from planton.cluster import Change, DeleteOptions, DeleteResult, Plan
-from planton.cluster._resources import CONFIG_MAP, POSTGRESQL, Key
-from planton.cluster.left_access import read_access, read_left_archives
+from planton.cluster.api.resources import CONFIG_MAP, POSTGRESQL, Key
+from planton.cluster.backups.left_access import read_access, read_left_archives
 from planton.errors import ClusterError, RefusedError, StoreError
 from tests.cluster.conftest import Installed, words
 from tests.cluster.left import UNREACHABLE, Store, backup, catalogue
@@ -161,7 +161,7 @@ class Maker:
 def use(monkeypatch: pytest.MonkeyPatch, maker: Maker) -> None:
     # In this order: `deletion` takes the name over when it is imported, which may be now.
     for module in ("deletion", "last_backup"):
-        monkeypatch.setattr(f"planton.cluster.{module}.LastBackup", lambda *_, **__: maker)
+        monkeypatch.setattr(f"planton.cluster.deleting.{module}.LastBackup", lambda *_, **__: maker)
 
 
 def test_a_last_backup_is_made_before_anything_is_deleted(

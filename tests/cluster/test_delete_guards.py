@@ -11,15 +11,15 @@ import pytest
 
 import planton
 from planton.cluster import DeleteOptions
-from planton.cluster._connection import get
-from planton.cluster._genuine import is_kind
-from planton.cluster._resources import key_of
-from planton.cluster._steps import Step, change_of
-from planton.cluster.admission import operator_of
-from planton.cluster.delete import Deleter, contents
-from planton.cluster.deletion import Deletion, plan_deletion
-from planton.cluster.inventory import read_inventory
-from planton.cluster.order import Stage
+from planton.cluster.api.connection import get
+from planton.cluster.api.genuine import is_kind
+from planton.cluster.api.resources import key_of
+from planton.cluster.deleting.delete import Deleter, contents
+from planton.cluster.deleting.deletion import Deletion, plan_deletion
+from planton.cluster.planning.admission import operator_of
+from planton.cluster.planning.inventory import read_inventory
+from planton.cluster.planning.order import Stage
+from planton.cluster.planning.steps import Step, change_of
 from planton.cluster.wait import Deadline
 from planton.errors import ClusterError, RefusedError
 from planton.manifest import prepare

@@ -11,8 +11,8 @@ import pytest
 import planton
 from planton.cli import main
 from planton.cluster import DeleteOptions, PlanOptions, ProgressEvent
-from planton.cluster.archive_reading import catalogue_of
-from planton.cluster.left_access import read_access, read_left_archives
+from planton.cluster.backups.archive_reading import catalogue_of
+from planton.cluster.backups.left_access import read_access, read_left_archives
 from sandbox.object_store import ObjectStore
 from tests.catalogue.archives import Archive
 from tests.cluster.conftest import Installed, words

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from planton.cluster import DeleteOptions
-from planton.cluster.deletion_checks import Running, Target, check_targets, is_volume_of
+from planton.cluster.deleting.deletion_checks import Running, Target, check_targets, is_volume_of
 from planton.cluster.operators import LiveOperator
 from planton.errors import RefusedError
 from planton.types import PostgresKubernetes

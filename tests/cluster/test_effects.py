@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from planton.cluster._resources import POSTGRESQL, Key
-from planton.cluster.archives import Archives
+from planton.cluster.api.resources import POSTGRESQL, Key
+from planton.cluster.backups.archives import Archives
 from planton.cluster.changes import PlanOptions
-from planton.cluster.effects import effects_of
-from planton.cluster.plan import _reason
-from planton.cluster.safety import refusals
+from planton.cluster.planning.effects import effects_of
+from planton.cluster.planning.plan import _reason
+from planton.cluster.planning.safety import refusals
 from planton.translate.names import ENVIRONMENT_LABEL
 from tests.cluster.objects import Object, config_map
 

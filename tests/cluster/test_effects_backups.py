@@ -6,10 +6,10 @@ import base64
 
 import pytest
 
-from planton.cluster._resources import CONFIG_MAP, POSTGRESQL, SECRET, Key
-from planton.cluster.archives import Archives
-from planton.cluster.effects import effects_of
-from planton.cluster.encryption import encryption_refusals, with_encryption
+from planton.cluster.api.resources import CONFIG_MAP, POSTGRESQL, SECRET, Key
+from planton.cluster.backups.archives import Archives
+from planton.cluster.backups.encryption import encryption_refusals, with_encryption
+from planton.cluster.planning.effects import effects_of
 from tests.cluster.objects import Object, config_map, secret
 from tests.cluster.test_effects import KEY, OFF, ON, RESTART, archives, cr
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from planton.cluster.recovery_window import recovery_window
+from planton.cluster.backups.recovery_window import recovery_window
 
 
 @pytest.mark.parametrize(

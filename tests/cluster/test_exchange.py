@@ -16,9 +16,10 @@ import trustme
 import urllib3
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
-from planton.cluster import _exchange, _incoming
-from planton.cluster._exchange import exchange
-from planton.cluster._incoming import read_by
+from planton.cluster.api import exchange as exchanging
+from planton.cluster.api import incoming as reading_of
+from planton.cluster.api.exchange import exchange
+from planton.cluster.api.incoming import read_by
 from planton.stopping import STOPPING
 
 _GOOD = b"HTTP/1.1 200 OK\r\nDate: now\r\nContent-Length: 2\r\n\r\n{}"
@@ -292,7 +293,7 @@ def test_silence_ends_soon_after_a_signal(server: Scripted, is_first: bool, monk
 def test_what_comes_before_the_time_after_a_signal_is_over_is_read(
     server: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_incoming, "_SLICE", 0.05)
+    monkeypatch.setattr(reading_of, "_SLICE", 0.05)
     server.script = [[_GOOD], [_GOOD[:30], b"pause", _GOOD[30:-1], b"pause", b"}"]]
     server.open()
     STOPPING.ask()
@@ -312,7 +313,7 @@ def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_one(
         def interrupted(*_: object) -> None:
             raise KeyboardInterrupt
 
-        patch.setattr(_exchange.Answer, "_is_everyday", interrupted)
+        patch.setattr(exchanging.Answer, "_is_everyday", interrupted)
         with pytest.raises(KeyboardInterrupt):
             server.exchanged()
     server.script = [[_GOOD], [_GOOD]]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 
-from planton.cluster.compare import is_settled
-from planton.cluster.extract import applied
+from planton.cluster.planning.compare import is_settled
+from planton.cluster.planning.extract import applied
 from tests.cluster.objects import Object
 
 OURS = {

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from planton.cluster import ProgressEvent, connect
-from planton.cluster._kubeconfig import open_connection
+from planton.cluster.api.kubeconfig import open_connection
 from planton.errors import ClusterError, RefusedError
 from sandbox import Sandbox
 from tests.cluster.conftest import Harness, words
@@ -294,6 +294,6 @@ def _answers(sandbox: Sandbox) -> bool:
 
 
 def _path(obj: Object) -> str:
-    from planton.cluster._resources import key_of
+    from planton.cluster.api.resources import key_of
 
     return key_of(obj).path

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from planton.cluster._resources import SECRET, Key
-from planton.cluster._steps import Step, change_of
-from planton.cluster.apply import _source_first
-from planton.cluster.generations import OldCredentials, old_credentials
-from planton.cluster.inventory import _own, _with_lost
-from planton.cluster.order import Stage
+from planton.cluster.api.resources import SECRET, Key
+from planton.cluster.planning.apply import _source_first
+from planton.cluster.planning.generations import OldCredentials, old_credentials
+from planton.cluster.planning.inventory import _own, _with_lost
+from planton.cluster.planning.order import Stage
+from planton.cluster.planning.steps import Step, change_of
 from planton.translate.existing import Existing, ExistingSecret
 from planton.translate.generation import DATABASE_GENERATION, GENERATION, generation_of
 from planton.translate.secret_values import Credentials

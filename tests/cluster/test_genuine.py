@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from planton.cluster._connection import ApiError
-from planton.cluster._genuine import Groups, is_list
-from planton.cluster._resources import CONFIG_MAP, POSTGRESQL, Key
-from planton.cluster._retry import Patience
-from planton.cluster._server import Server
+from planton.cluster.api.connection import ApiError
+from planton.cluster.api.genuine import Groups, is_list
+from planton.cluster.api.resources import CONFIG_MAP, POSTGRESQL, Key
+from planton.cluster.api.retry import Patience
+from planton.cluster.api.server import Server
 from tests.cluster.test_connection import GOOD, KEY, Answer, Script, page, settings, status
 from tests.cluster.test_connection import script as script
 

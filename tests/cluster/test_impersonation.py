@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from planton.cluster._connection import ApiError, Request
-from planton.cluster._impersonation import headers_of
-from planton.cluster._kubeconfig import open_connection
-from planton.cluster._server import Server
-from planton.cluster.exec import run_in_pod
+from planton.cluster.api.connection import ApiError, Request
+from planton.cluster.api.exec import run_in_pod
+from planton.cluster.api.impersonation import headers_of
+from planton.cluster.api.kubeconfig import open_connection
+from planton.cluster.api.server import Server
 from planton.errors import ClusterError
 from sandbox import Sandbox
 

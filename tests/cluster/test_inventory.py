@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import pytest
 
-from planton.cluster._resources import SECRET, Key, ResourceType
-from planton.cluster._server import Server
-from planton.cluster.inventory import Inventory, database_facts, read_inventory
+from planton.cluster.api.resources import SECRET, Key, ResourceType
+from planton.cluster.api.server import Server
 from planton.cluster.operators import operators_in, read_settings
+from planton.cluster.planning.inventory import Inventory, database_facts, read_inventory
 from planton.errors import ClusterError, RefusedError
 from planton.translate.platform import PLATFORM_ANNOTATION
 from tests.cluster.objects import Object

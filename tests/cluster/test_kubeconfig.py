@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from planton.cluster._kubeconfig import open_connection, without_user
+from planton.cluster.api.kubeconfig import open_connection, without_user
 from planton.errors import ClusterError
 from tests.cli.support import environment
 

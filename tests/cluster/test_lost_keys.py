@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from planton.cluster._resources import CONFIG_MAP, POSTGRESQL, Key, key_of
-from planton.cluster.archives import Archives
-from planton.cluster.lost_keys import lost_keys
+from planton.cluster.api.resources import CONFIG_MAP, POSTGRESQL, Key, key_of
+from planton.cluster.backups.archives import Archives
+from planton.cluster.deleting.lost_keys import lost_keys
 from tests.cluster.objects import Object, secret
 
 STORAGE = "r2-postgres-backup-credentials-libsodium"

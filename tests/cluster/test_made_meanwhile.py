@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from planton.cluster._connection import ApiError
-from planton.cluster._resources import CONFIG_MAP, Key
-from planton.cluster._server import Server
-from planton.cluster._steps import Step, change_of
-from planton.cluster.archive_record import write_record
-from planton.cluster.order import Stage
-from planton.cluster.sync_write import put, write_over
+from planton.cluster.api.connection import ApiError
+from planton.cluster.api.resources import CONFIG_MAP, Key
+from planton.cluster.api.server import Server
+from planton.cluster.backups.archive_record import write_record
+from planton.cluster.planning.order import Stage
+from planton.cluster.planning.steps import Step, change_of
+from planton.cluster.synchronising.sync_write import put, write_over
 from planton.errors import ConflictError
 from planton.translate.archive_record import (
     DELETED,

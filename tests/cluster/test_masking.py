@@ -19,10 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planton.cluster import Change, ClusterIdentity, FieldChange, Plan
+from planton.cluster.api.mask import HIDDEN, Scrubber, scrubber_for, without_tokens
 from planton.cluster.changes import Sealed, summary
-from planton.cluster.diff import field_changes
-from planton.cluster.mask import HIDDEN, Scrubber, scrubber_for, without_tokens
-from planton.cluster.permissions import refusals_in, reworded
+from planton.cluster.permissions.review import refusals_in, reworded
+from planton.cluster.planning.diff import field_changes
 from planton.sensitive import looks_like_credential
 from tests.cluster.objects import config_map, deployment, secret
 

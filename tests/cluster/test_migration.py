@@ -8,7 +8,7 @@ import pytest
 
 import planton
 from planton.cluster import DeleteOptions, PlanOptions, ProgressEvent
-from planton.cluster._resources import STATEFUL_SET, Key
+from planton.cluster.api.resources import STATEFUL_SET, Key
 from planton.errors import RefusedError
 from sandbox import Sandbox
 from tests import manifests

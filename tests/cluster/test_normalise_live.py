@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from planton.cluster.compare import is_settled
-from planton.cluster.normalise import ABSENT
+from planton.cluster.planning.compare import is_settled
+from planton.cluster.planning.normalise import ABSENT
 from tests.cluster.conftest import Harness
 from tests.cluster.objects import (
     Object,

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from planton.cluster._resources import DEPLOYMENT, NAMESPACE, Key, key_of, resource_of
-from planton.cluster._server import in_parallel, results
-from planton.cluster.order import Stage, order_key, place
-from planton.cluster.prune import refers_to_secret
+from planton.cluster.api.resources import DEPLOYMENT, NAMESPACE, Key, key_of, resource_of
+from planton.cluster.api.server import in_parallel, results
+from planton.cluster.planning.order import Stage, order_key, place
+from planton.cluster.planning.prune import refers_to_secret
 from planton.cluster.wait import Deadline, Pending, rollout
 from planton.errors import ClusterError, WaitError
 from planton.translate.names import KIND_LABEL

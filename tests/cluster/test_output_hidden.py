@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planton.cluster import last_backup
-from planton.cluster._connection import ClusterIdentity, Connection
-from planton.cluster._resources import POSTGRESQL, Key
-from planton.cluster._server import Server
-from planton.cluster.archive_reading import ArchiveReader
-from planton.cluster.backup_now import BackupMade, PlannedBackup
-from planton.cluster.exec import _LONGEST_LINE, _Lines
-from planton.cluster.inventory import Inventory
-from planton.cluster.mask import Scrubber
+from planton.cluster.api.connection import ClusterIdentity, Connection
+from planton.cluster.api.exec import _LONGEST_LINE, _Lines
+from planton.cluster.api.mask import Scrubber
+from planton.cluster.api.resources import POSTGRESQL, Key
+from planton.cluster.api.server import Server
+from planton.cluster.backups.archive_reading import ArchiveReader
+from planton.cluster.backups.backup_now import BackupMade, PlannedBackup
+from planton.cluster.deleting import last_backup
+from planton.cluster.planning.inventory import Inventory
 from planton.sensitive import HIDDEN
 from tests.catalogue.conftest import KEY_ID, SECRET, access
 

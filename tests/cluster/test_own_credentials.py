@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from planton.cluster import exec as exec_
-from planton.cluster._connection import ApiError, Connection, get
-from planton.cluster._kubeconfig import open_connection
-from planton.cluster._retry import Patience
-from planton.cluster._server import Server
-from planton.cluster.mask import HIDDEN
+from planton.cluster.api import exec as exec_
+from planton.cluster.api.connection import ApiError, Connection, get
+from planton.cluster.api.kubeconfig import open_connection
+from planton.cluster.api.mask import HIDDEN
+from planton.cluster.api.retry import Patience
+from planton.cluster.api.server import Server
 
 TOKEN = "sentinel/token+of=the-client"
 PASSWORD = "sentinel-pass&word"

@@ -6,9 +6,9 @@ import base64
 from typing import Any, cast
 
 import planton
-from planton.cluster._resources import Key, key_of
-from planton.cluster._server import Server
-from planton.cluster.own_secrets import read_outdated
+from planton.cluster.api.resources import Key, key_of
+from planton.cluster.api.server import Server
+from planton.cluster.planning.own_secrets import read_outdated
 from planton.translate.names import SOURCES_ANNOTATION
 from tests.cluster.objects import Object
 from tests.manifests import database, operator

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from planton.cli import main
+from planton.cluster.api.mask import Scrubber
 from planton.cluster.failure import with_changes
-from planton.cluster.mask import Scrubber
-from planton.cluster.permissions import Need, NoPermissionError, refusals_in, told
-from planton.cluster.permissions_advice import advise
+from planton.cluster.permissions.advice import advise
+from planton.cluster.permissions.review import Need, NoPermissionError, refusals_in, told
 from planton.errors import ClusterError
 from tests.cli.conftest import cluster as cluster
 from tests.cli.conftest import manifests as manifests
@@ -42,8 +42,8 @@ def test_all_of_it_goes_with_the_error() -> None:
 
 
 def test_the_command_for_the_administrator_names_every_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("planton.cluster.permissions_advice._is_wide", lambda server: False)
-    monkeypatch.setattr("planton.cluster.permissions_advice._who", lambda server: "--user me")
+    monkeypatch.setattr("planton.cluster.permissions.advice._is_wide", lambda server: False)
+    monkeypatch.setattr("planton.cluster.permissions.advice._who", lambda server: "--user me")
     error: ClusterError = NoPermissionError(DENIED, phase="plan")
     advise(error, None, ["databases"])  # type: ignore[arg-type]  # Nobody is asked.
     spaces = ",".join(f"team-{number:02}" for number in range(50))

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planton.cluster._resources import POSTGRESQL, Key
-from planton.cluster._server import Server
-from planton.cluster.archives import Archives, environment
-from planton.cluster.inventory import database_facts
-from planton.cluster.left_access import _said
-from planton.cluster.sources import OperatorGives, _Reader
+from planton.cluster.api.resources import POSTGRESQL, Key
+from planton.cluster.api.server import Server
+from planton.cluster.backups.archives import Archives, environment
+from planton.cluster.backups.left_access import _said
+from planton.cluster.backups.sources import OperatorGives, _Reader
+from planton.cluster.planning.inventory import database_facts
 from planton.translate.archive import ArchiveIdentity
 from planton.translate.archive_checks import _archive_under
 from planton.translate.left_access import Said

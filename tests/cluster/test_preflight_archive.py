@@ -9,8 +9,8 @@ from decimal import Decimal
 import pytest
 
 from planton.catalogue.names import BACKUPS, WAL, segment_name
-from planton.cluster.preflight_archive import examine
-from planton.cluster.preflight_facts import Examined, Wanted
+from planton.cluster.restoring.preflight_archive import examine
+from planton.cluster.restoring.preflight_facts import Examined, Wanted
 from planton.translate.archive_access import ArchiveAccess
 from planton.translate.secret_values import Credentials
 from tests.catalogue.archives import at

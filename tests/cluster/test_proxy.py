@@ -16,13 +16,13 @@ import pytest
 import yaml
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError
 
-from planton.cluster._answers import no_answer
-from planton.cluster._connection import ApiError
-from planton.cluster._kubeconfig import open_connection
-from planton.cluster._proxy import is_direct, set_proxy
-from planton.cluster._resources import NAMESPACE
-from planton.cluster._server import Server
-from planton.cluster.exec import run_in_pod
+from planton.cluster.api.answers import no_answer
+from planton.cluster.api.connection import ApiError
+from planton.cluster.api.exec import run_in_pod
+from planton.cluster.api.kubeconfig import open_connection
+from planton.cluster.api.proxy import is_direct, set_proxy
+from planton.cluster.api.resources import NAMESPACE
+from planton.cluster.api.server import Server
 from planton.errors import ClusterError
 from sandbox import Sandbox
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from planton.cluster._resources import key_of
-from planton.cluster.mask import HIDDEN
+from planton.cluster.api.mask import HIDDEN
+from planton.cluster.api.resources import key_of
 from planton.errors import ConflictError, RefusedError
 from tests.cluster.conftest import Harness, words
 from tests.cluster.objects import (

@@ -17,8 +17,8 @@ import pytest
 import trustme
 from urllib3.exceptions import HTTPError
 
-from planton.cluster import _reading
-from planton.cluster._pooled_client import PooledClient
+from planton.cluster.api import reading
+from planton.cluster.api.pooled_client import PooledClient
 
 Answer = Callable[[ssl.SSLSocket], None]
 
@@ -144,7 +144,7 @@ def test_a_refusal_leaves_its_connection_to_the_next_request(place: Place) -> No
 def test_a_forked_process_bounds_its_answers_too() -> None:
     def is_cut() -> bool:
         try:
-            with _reading.whole(SimpleNamespace(), 0.1):
+            with reading.whole(SimpleNamespace(), 0.1):
                 time.sleep(1.5)
         except HTTPError:
             return True

@@ -16,8 +16,8 @@ import pytest
 
 import planton
 from planton.cluster import connect
-from planton.cluster._server import Server
-from planton.cluster.references import UnresolvedError, resolve, secret_value
+from planton.cluster.api.server import Server
+from planton.cluster.planning.references import UnresolvedError, resolve, secret_value
 from planton.errors import ClusterError, ManifestError
 from planton.manifest import Manifests, prepare
 from planton.translate.secret_values import Reference

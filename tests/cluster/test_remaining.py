@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from planton.catalogue.model import Catalogue, Hole
-from planton.cluster.remaining import (
+from planton.cluster.deleting.remaining import (
     Remaining,
     effects_of,
     has_grown,

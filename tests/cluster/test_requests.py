@@ -14,11 +14,11 @@ import pytest
 
 import planton
 from planton.cluster import Cluster, PlanOptions, connect
-from planton.cluster._connection import MAX_THREADS, ApiError, ClusterIdentity, Connection
-from planton.cluster._resources import key_of
-from planton.cluster._server import Server
+from planton.cluster.api.connection import MAX_THREADS, ApiError, ClusterIdentity, Connection
+from planton.cluster.api.resources import key_of
+from planton.cluster.api.server import Server
 from planton.cluster.changes import Change
-from planton.cluster.stale import only_new
+from planton.cluster.planning.stale import only_new
 from planton.errors import ConflictError
 from planton.translate.archive_record import RECORD_CONFIGMAP
 from sandbox import Sandbox

@@ -14,16 +14,16 @@ import pytest
 
 import planton
 from planton.cluster import PlanOptions
-from planton.cluster._connection import ClusterIdentity, Connection
-from planton.cluster._resources import key_of
-from planton.cluster._server import Server
-from planton.cluster._steps import Decisions
-from planton.cluster.apply_checks import affected
+from planton.cluster.api.connection import ClusterIdentity, Connection
+from planton.cluster.api.resources import key_of
+from planton.cluster.api.server import Server
+from planton.cluster.checking.apply_checks import affected
 from planton.cluster.cluster import Cluster
-from planton.cluster.compare import _is_alike, is_settled
-from planton.cluster.facts import Facts
-from planton.cluster.inventory import database_facts, read_inventory
-from planton.cluster.refresh import has_news
+from planton.cluster.planning.compare import _is_alike, is_settled
+from planton.cluster.planning.facts import Facts
+from planton.cluster.planning.inventory import database_facts, read_inventory
+from planton.cluster.planning.refresh import has_news
+from planton.cluster.planning.steps import Decisions
 from planton.manifest import prepare
 from planton.translate.contract import KubernetesObject
 from planton.translate.platform import BackupPlatform

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import planton
-from planton.cluster.restore_config import carried_config, location_of
+from planton.cluster.restoring.restore_config import carried_config, location_of
 from planton.translate.platform import BackupPlatform
 from planton.types import PostgresKubernetes
 from tests.manifests import database, operator

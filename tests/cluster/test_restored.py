@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from planton.cluster._connection import ClusterIdentity, Connection
-from planton.cluster._server import Server
+from planton.cluster.api.connection import ClusterIdentity, Connection
+from planton.cluster.api.server import Server
 from planton.cluster.patroni import PatroniState, history_in, member_of
-from planton.cluster.restored import Expected, Restoration, birth_of, judge
+from planton.cluster.restoring.restored import Expected, Restoration, birth_of, judge
 from tests.cluster.objects import Object
 from tests.cluster.patroni import history, pod, runs, told
 

@@ -12,9 +12,9 @@ from typing import Any, cast
 import yaml
 
 from planton.cluster import ApplyResult, ClusterIdentity
-from planton.cluster._server import Server
-from planton.cluster.inventory import Inventory
+from planton.cluster.api.server import Server
 from planton.cluster.outputs import with_outputs
+from planton.cluster.planning.inventory import Inventory
 from planton.cluster.status import status_of
 from planton.manifest import Manifests, loads
 from planton.rendering import Rendering, render

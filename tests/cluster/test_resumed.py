@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from planton.cluster._resources import CONFIG_MAP, POSTGRESQL, SECRET, Key
-from planton.cluster.archives import Archives
-from planton.cluster.encryption import (
+from planton.cluster.api.resources import CONFIG_MAP, POSTGRESQL, SECRET, Key
+from planton.cluster.backups.archives import Archives
+from planton.cluster.backups.encryption import (
     delta_refusals,
     encryption_refusals,
     former_secrets,
@@ -14,7 +14,7 @@ from planton.cluster.encryption import (
     with_encryption,
     written_with,
 )
-from planton.cluster.recovery_window import recovery_window
+from planton.cluster.backups.recovery_window import recovery_window
 from planton.translate.archive import ArchiveIdentity
 from planton.translate.archive_record import DELETED, MOVED, STOPPED, TAKEN, LeftArchive, elsewhere, read_record
 from tests.cluster.objects import Object, config_map, secret

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from planton.cluster._answers import retry_after
+from planton.cluster.api.answers import retry_after
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from typing import Any, cast
 import pytest
 
 import planton
-from planton.cluster._server import Server
-from planton.cluster.references import resolve
-from planton.cluster.sources import OperatorGives, read_sources
+from planton.cluster.api.server import Server
+from planton.cluster.backups.sources import OperatorGives, read_sources
+from planton.cluster.planning.references import resolve
 from planton.errors import ManifestError
 from planton.manifest import prepare
 from planton.translate.archive_access import FoundSource

@@ -7,10 +7,10 @@ import base64
 import pytest
 
 from planton.cluster import ProgressEvent
-from planton.cluster._resources import SECRET, Key
-from planton.cluster._steps import Decisions
-from planton.cluster.apply import Applier, copy_steps
-from planton.cluster.stale import changed, is_as_planned, only_over
+from planton.cluster.api.resources import SECRET, Key
+from planton.cluster.planning.apply import Applier, copy_steps
+from planton.cluster.planning.stale import changed, is_as_planned, only_over
+from planton.cluster.planning.steps import Decisions
 from planton.cluster.wait import Deadline
 from planton.errors import ClusterError, ConflictError, ManifestError, Problem
 from tests.cluster.conftest import Harness, Installed, words

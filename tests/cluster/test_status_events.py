@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from planton.cluster._server import Server
-from planton.cluster.mask import HIDDEN, Scrubber
+from planton.cluster.api.mask import HIDDEN, Scrubber
+from planton.cluster.api.server import Server
 from planton.cluster.status import _events
 
 

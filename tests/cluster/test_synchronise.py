@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from planton.cluster import ProgressEvent
-from planton.cluster._connection import Connection, Request
-from planton.cluster._resources import CONFIG_MAP, SECRET
-from planton.cluster.extract import applied
-from planton.cluster.sync_state import read_state
-from planton.cluster.synchronise import Synchroniser
+from planton.cluster.api.connection import Connection, Request
+from planton.cluster.api.resources import CONFIG_MAP, SECRET
+from planton.cluster.planning.extract import applied
+from planton.cluster.synchronising.sync_state import read_state
+from planton.cluster.synchronising.synchronise import Synchroniser
 from planton.errors import ClusterError, ConflictError, RefusedError
 from planton.translate.generation import GENERATION
 from sandbox import Sandbox

@@ -10,11 +10,11 @@ import pytest
 
 import planton
 from planton.cluster import PlanOptions, ProgressEvent
-from planton.cluster._kubeconfig import open_connection
-from planton.cluster._resources import CONFIG_MAP, POSTGRESQL, SECRET
-from planton.cluster._server import Server
-from planton.cluster.own_secrets import read_outdated
-from planton.cluster.synchronise import Synchroniser
+from planton.cluster.api.kubeconfig import open_connection
+from planton.cluster.api.resources import CONFIG_MAP, POSTGRESQL, SECRET
+from planton.cluster.api.server import Server
+from planton.cluster.planning.own_secrets import read_outdated
+from planton.cluster.synchronising.synchronise import Synchroniser
 from planton.errors import ClusterError
 from planton.translate.names import storage_secret_name
 from planton.translate.platform import PLATFORM_ANNOTATION

@@ -12,10 +12,10 @@ import yaml
 
 import planton
 from planton.cluster import ApplyResult
-from planton.cluster._kubeconfig import open_connection
-from planton.cluster._resources import POD, SECRET, SERVICE_ACCOUNT, Key
-from planton.cluster._server import Server
-from planton.cluster.synchronise import Synchroniser
+from planton.cluster.api.kubeconfig import open_connection
+from planton.cluster.api.resources import POD, SECRET, SERVICE_ACCOUNT, Key
+from planton.cluster.api.server import Server
+from planton.cluster.synchronising.synchronise import Synchroniser
 from planton.errors import ClusterError
 from planton.translate.sync_job import SYNC_JOB, sync_job
 from sandbox import Sandbox
@@ -46,7 +46,7 @@ def vault() -> Iterator[Vault]:
 
 
 def _path(obj: Object) -> str:
-    from planton.cluster._resources import key_of
+    from planton.cluster.api.resources import key_of
 
     return key_of(obj).path
 

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 import pytest
 
 from planton.cluster import Change
-from planton.cluster._connection import NO_CONNECTION, ApiError, Request
-from planton.cluster._resources import POSTGRESQL
-from planton.cluster._server import Server
-from planton.cluster._watch import Event, Watcher, lines
-from planton.cluster.follow import Follower
+from planton.cluster.api.connection import NO_CONNECTION, ApiError, Request
+from planton.cluster.api.resources import POSTGRESQL
+from planton.cluster.api.server import Server
+from planton.cluster.api.watch import Event, Watcher, lines
+from planton.cluster.synchronising.follow import Follower
 from planton.errors import ClusterError, PlantonError
 from planton.translate.generation import GENERATION
 from sandbox import Sandbox

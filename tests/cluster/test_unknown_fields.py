@@ -10,7 +10,7 @@ import json
 
 import pytest
 
-from planton.cluster._resources import key_of
+from planton.cluster.api.resources import key_of
 from planton.errors import ClusterError
 from tests.cluster.conftest import Installed
 from tests.cluster.objects import Object, config_map, deployment, namespace, secret

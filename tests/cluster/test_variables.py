@@ -8,9 +8,9 @@ import pytest
 
 import planton
 from planton.cluster import FieldChange
-from planton.cluster.diff import field_changes
+from planton.cluster.api.mask import HIDDEN, Scrubber, is_shown_variable
 from planton.cluster.environment import environment_in
-from planton.cluster.mask import HIDDEN, Scrubber, is_shown_variable
+from planton.cluster.planning.diff import field_changes
 from tests import manifests
 from tests.cluster.objects import Object, deployment
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import planton
 from planton.cluster import PlanOptions
-from planton.cluster._connection import Connection, Request
+from planton.cluster.api.connection import Connection, Request
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import planton
-from planton.cluster.recovery_window import recovery_window
+from planton.cluster.backups.recovery_window import recovery_window
 from planton.rendering import Rendering
 from planton.translate.environment import SPILO_DEFAULTS
 from planton.translate.existing import Existing

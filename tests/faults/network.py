@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from planton.cluster._connection import Connection
-from planton.cluster._kubeconfig import open_connection
-from planton.cluster._retry import Patience
+from planton.cluster.api.connection import Connection
+from planton.cluster.api.kubeconfig import open_connection
+from planton.cluster.api.retry import Patience
 from planton.cluster.cluster import Cluster
 from sandbox import Sandbox
 from sandbox._errors import ApiError

@@ -12,8 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import planton
 from planton.cluster import ApplyResult, Cluster, Plan, PlanOptions, connect
-from planton.cluster._kubeconfig import open_connection
-from planton.cluster._resources import key_of
+from planton.cluster.api.kubeconfig import open_connection
+from planton.cluster.api.resources import key_of
 from planton.translate.archive_record import RECORD_CONFIGMAP
 from planton.translate.names import OPERATOR
 from planton.translate.planton_permissions import Work

@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from planton.cluster import ProgressEvent
-from planton.cluster._kubeconfig import open_connection
+from planton.cluster.api.kubeconfig import open_connection
 from planton.errors import ClusterError
 from tests.cluster.conftest import Harness, words
 from tests.cluster.objects import Object, config_map, namespace

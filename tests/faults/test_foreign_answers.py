@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import pytest
 
-from planton.cluster._resources import CONFIG_MAP, POSTGRESQL, SECRET, ResourceType, key_of
-from planton.cluster._server import Server
+from planton.cluster.api.resources import CONFIG_MAP, POSTGRESQL, SECRET, ResourceType, key_of
+from planton.cluster.api.server import Server
 from planton.errors import ClusterError
 from tests.cluster.conftest import Harness, words
 from tests.cluster.objects import Object, config_map, namespace, secret

@@ -7,8 +7,8 @@ from collections import Counter
 
 import pytest
 
-import planton.cluster._server as server_module
-from planton.cluster._resources import CONFIG_MAP
+import planton.cluster.api.server as server_module
+from planton.cluster.api.resources import CONFIG_MAP
 from tests.cluster.conftest import Harness, words
 from tests.cluster.objects import Object, config_map, everything, namespace, secret
 from tests.faults import disturbances as bad

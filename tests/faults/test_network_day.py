@@ -11,10 +11,10 @@ import pytest
 
 import planton
 from planton.cluster import Change, DeleteOptions, PlanOptions, ProgressEvent
-from planton.cluster._resources import POSTGRESQL
-from planton.cluster._server import Server
+from planton.cluster.api.exec import run_in_pod
+from planton.cluster.api.resources import POSTGRESQL
+from planton.cluster.api.server import Server
 from planton.cluster.cluster import Cluster
-from planton.cluster.exec import run_in_pod
 from planton.errors import ClusterError, PlantonError, WaitError
 from tests.cluster.conftest import store as store
 from tests.cluster.conftest import words

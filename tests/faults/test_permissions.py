@@ -12,10 +12,10 @@ import pytest
 import planton
 from planton.cli import main
 from planton.cluster import DeleteOptions, PlanOptions
-from planton.cluster._resources import POD, Key
-from planton.cluster._server import Server
-from planton.cluster.check_job import check_from_cluster
-from planton.cluster.exec import run_in_pod
+from planton.cluster.api.exec import run_in_pod
+from planton.cluster.api.resources import POD, Key
+from planton.cluster.api.server import Server
+from planton.cluster.checking.check_job import check_from_cluster
 from planton.errors import ClusterError, PlantonError, WaitError
 from planton.translate.planton_permissions import PERMISSIONS, RBAC, WORKS
 from planton.translate.planton_roles import operator_grants, permissions_for, planton_roles

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from planton.cluster._connection import ApiError
-from planton.cluster._resources import CONFIG_MAP, DEPLOYMENT, POSTGRESQL, SECRET, Key
-from planton.cluster._steps import Decisions, Step, change_of
+from planton.cluster.api.connection import ApiError
+from planton.cluster.api.mask import Scrubber
+from planton.cluster.api.resources import CONFIG_MAP, DEPLOYMENT, POSTGRESQL, SECRET, Key
 from planton.cluster.changes import Change, PlanOptions
-from planton.cluster.mask import Scrubber
-from planton.cluster.order import Stage
-from planton.cluster.permissions_losses import Losses
+from planton.cluster.permissions.losses import Losses
+from planton.cluster.planning.order import Stage
+from planton.cluster.planning.steps import Decisions, Step, change_of
 from planton.errors import ClusterError
 from planton.translate.archive_record import RECORD_CONFIGMAP
 

@@ -13,10 +13,10 @@ import pytest
 
 import planton
 from planton.cluster import DeleteOptions, Plan, PlanOptions
-from planton.cluster._server import Server
-from planton.cluster.backup_now import plan_backup
-from planton.cluster.check_job import check_from_cluster
-from planton.cluster.permissions_needed import check_backup
+from planton.cluster.api.server import Server
+from planton.cluster.backups.backup_now import plan_backup
+from planton.cluster.checking.check_job import check_from_cluster
+from planton.cluster.permissions.needed import check_backup
 from planton.errors import PlantonError
 from planton.translate.archive_record import RECORD_CONFIGMAP
 from planton.translate.names import BACKUP_CONFIGMAP

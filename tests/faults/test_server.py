@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from planton.cluster import ProgressEvent
-from planton.cluster._server import joined
+from planton.cluster.api.server import joined
 from planton.errors import ClusterError
 from tests.cluster.conftest import words
 from tests.cluster.objects import Object, config_map, namespace, secret

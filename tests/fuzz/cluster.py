@@ -17,10 +17,10 @@ from planton.cli import _status
 from planton.cli._changes import changes_data, show_changes
 from planton.cli._output import Console
 from planton.cluster import PlanOptions
-from planton.cluster._connection import ClusterIdentity, Connection
-from planton.cluster._resources import key_of, resource_of
+from planton.cluster.api.connection import ClusterIdentity, Connection
+from planton.cluster.api.resources import key_of, resource_of
 from planton.cluster.cluster import Cluster
-from planton.cluster.extract import applied
+from planton.cluster.planning.extract import applied
 from planton.errors import PlantonError
 from planton.translate.contract import KubernetesObject
 from tests import manifests

@@ -17,8 +17,8 @@ from planton.catalogue.backups import BackupFiles, read_backups
 from planton.catalogue.model import StoredObject
 from planton.cli._output import Console
 from planton.cluster import PlanOptions
-from planton.cluster._connection import ClusterIdentity, Connection, get
-from planton.cluster.backup_age import writer_of
+from planton.cluster.api.connection import ClusterIdentity, Connection, get
+from planton.cluster.backups.backup_age import writer_of
 from planton.cluster.cluster import Cluster
 from planton.errors import ClusterError
 from planton.yaml_writer import documents

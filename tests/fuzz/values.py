@@ -16,9 +16,9 @@ from planton.catalogue import names, times
 from planton.catalogue.timelines import parse_history
 from planton.cli._exit import UsageError
 from planton.cli._restore import target_of
-from planton.cluster._connection import ClusterIdentity, Connection, get
-from planton.cluster.backup_age import _time, due
-from planton.cluster.mask import HIDDEN, scrubber_for
+from planton.cluster.api.connection import ClusterIdentity, Connection, get
+from planton.cluster.api.mask import HIDDEN, scrubber_for
+from planton.cluster.backups.backup_age import _time, due
 from planton.cluster.patroni import _json
 from planton.errors import PlantonError
 from planton.manifest._cron import schedule_problem

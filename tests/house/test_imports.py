@@ -93,6 +93,14 @@ def test_translation_knows_no_cluster_clock_file_or_environment(path: Path) -> N
         assert not {module.split(".")[0] for module in imports(path)} & forbidden
 
 
+@pytest.mark.parametrize("path", sorted((PACKAGE / "cluster" / "api").glob("*.py")), ids=lambda path: path.name)
+def test_requests_know_nothing_of_what_they_are_for(path: Path) -> None:
+    above = [module for module in imports(path) if module.startswith("planton.cluster")]
+    assert not [
+        module for module in above if not module.startswith(("planton.cluster.api", "planton.cluster.ownership"))
+    ]
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_can_be_read_in_one_sitting(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 450

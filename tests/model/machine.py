@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 import planton
 from planton.cluster import DeleteOptions, Plan, PlanOptions
-from planton.cluster._kubeconfig import open_connection
+from planton.cluster.api.kubeconfig import open_connection
 from planton.cluster.cluster import Cluster
 from planton.errors import ClusterError, ConflictError, PlantonError, RefusedError
 from sandbox import Sandbox

@@ -92,7 +92,7 @@ def secrets_of(rendering: Sequence[Mapping[str, Any]], namespace: str = "restore
 
 def alive(custom_resource: Mapping[str, Any], **more: Any) -> ExistingDatabase:
     """Gives a custom resource of a rendering as a cluster would have it."""
-    from planton.cluster.inventory import database_facts
+    from planton.cluster.planning.inventory import database_facts
 
     return database_facts({**custom_resource, **more})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import planton
-from planton.cluster.inventory import database_facts
+from planton.cluster.planning.inventory import database_facts
 from planton.translate.archive import ArchiveIdentity, identity, store_name
 from planton.translate.effective_archive import archive_address, archive_of, clone_environment, is_broken
 from planton.translate.existing import Existing, ExistingDatabase

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from planton.cli import permissions as verb
-from planton.cluster._connection import ApiError
-from planton.cluster.permissions import Need, NoPermissionError, denied_in, told
+from planton.cluster.api.connection import ApiError
+from planton.cluster.permissions.review import Need, NoPermissionError, denied_in, told
 from planton.translate.operator_roles import operator_roles
 from planton.translate.planton_permissions import PERMISSIONS, WORKS, Permission
 from planton.translate.planton_roles import operator_grants, permissions_for, planton_roles

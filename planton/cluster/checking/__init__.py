@@ -1,0 +1,1 @@
+"""`planton check`, and what a plan tries out by itself."""

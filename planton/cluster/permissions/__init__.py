@@ -1,0 +1,1 @@
+"""What planton may do in a cluster, asked before anything is written."""

@@ -1,0 +1,1 @@
+"""Objects and what is there -> a plan, and the plan carried out."""

@@ -1,0 +1,70 @@
+"""Lists that a plan begins before it needs them, while it is busy with something else: importing, or rendering."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+
+from planton.cluster.api.resources import DEPLOYMENT, NAMESPACE, POSTGRESQL, ResourceType
+from planton.cluster.api.server import Server
+from planton.translate.contract import KubernetesObject
+
+FIRST_LISTS = (NAMESPACE, POSTGRESQL, DEPLOYMENT)
+"""What is always read of a cluster first."""
+
+_THREADS = 4
+
+
+class Ahead:
+    """Lists that were begun. Each is given once, so that nobody decides by an old one.
+
+    Used in a `with` block: at its end what is under way is waited for, as with any other request.
+    """
+
+    __slots__ = ("_begun", "_pool")
+
+    def __init__(self) -> None:
+        """Begins nothing yet."""
+        self._begun: dict[tuple[ResourceType, str], Future[list[KubernetesObject] | None]] = {}
+        self._pool: ThreadPoolExecutor | None = None
+
+    def begin(self, server: Server, resource: ResourceType, *, labels: str = "") -> None:
+        """Begins a list.
+
+        Args:
+            server: The API server.
+            resource: Type of the objects.
+            labels: Label selector.
+        """
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="planton-ahead")
+        self._begun[resource, labels] = self._pool.submit(server.list, resource, labels=labels)
+
+    def list(self, server: Server, resource: ResourceType, *, labels: str = "") -> list[KubernetesObject] | None:
+        """Gives a list: the one that was begun, else one that is asked for now.
+
+        Args:
+            server: The API server.
+            resource: Type of the objects.
+            labels: Label selector.
+
+        Returns:
+            As of `Server.list`.
+
+        Raises:
+            ApiError: As of `Server.list`.
+        """
+        begun = self._begun.pop((resource, labels), None)
+        return begun.result() if begun is not None else server.list(resource, labels=labels)
+
+    def __enter__(self) -> Ahead:
+        """Gives itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Ends what is not needed any more."""
+        self._begun.clear()
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)

@@ -1,0 +1,1 @@
+"""What is looked at before a restore, and what came of it."""

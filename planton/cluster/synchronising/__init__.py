@@ -1,0 +1,1 @@
+"""`sync-credentials`: copies of Secrets follow what they were made from."""
