@@ -1,8 +1,10 @@
 """How fast manifests are loaded, validated, rendered and written, and how time and memory grow with their number.
 
-The floor is what PyYAML's parser in C takes for the same texts, with an event for every key and value and nothing made
-of them. Each measurement is a process of its own, which has read one manifest before, so that imports are not counted;
-the command is measured as a whole process. Run it by `make bench`, or with other numbers:
+Databases differ in name and prefix, as those of one platform do; what it costs when no two of them have another setting
+in common, either, stands in a row of its own. The floor is what PyYAML's parser in C takes for the same texts, with an
+event for every key and value and nothing made of them. Each measurement is a process of its own, which has read one
+manifest before, so that imports are not counted; the command is measured as a whole process. Run it by `make bench`, or
+with other numbers:
 
     python -m benchmarks.rendering --sizes 100 1000 10000 --times 3
 """
@@ -26,6 +28,7 @@ PICTURE = PAGE.with_name("performance-rendering.svg")
 SIZES = (100, 1_000, 10_000, 100_000)
 _FILE = 25_000
 _MANY = 100_000
+_UNLIKE = 10_000
 _OPERATOR = """\
 apiVersion: kubernetes.project-planton.org/v1
 kind: PostgresOperatorKubernetes
@@ -57,6 +60,24 @@ spec:
     enable_restore: true
     enable_clone: true
 """
+_OTHER = """\
+apiVersion: kubernetes.project-planton.org/v1
+kind: PostgresKubernetes
+metadata:
+  name: db-{number:06d}
+  labels:
+    team: team-{number}
+spec:
+  container:
+    replicas: 2
+    disk_size: "{size}Mi"
+  backup_config:
+    s3_prefix: "/custom/path-{number}/$(PGVERSION)"
+    backup_schedule: "{minute} {hour} * * *"
+    enable_backup: true
+    enable_restore: true
+    enable_clone: true
+"""
 
 
 @dataclass(frozen=True)
@@ -65,6 +86,7 @@ class Row:
 
     Attributes:
         count: Manifests, one operator among them.
+        is_unlike: Whether no two databases have the same settings.
         objects: Kubernetes objects that they become.
         events: Seconds for bare events.
         load: Seconds to load and validate.
@@ -75,6 +97,7 @@ class Row:
     """
 
     count: int
+    is_unlike: bool
     objects: int
     events: float
     load: float
@@ -89,14 +112,18 @@ class Row:
         return self.load + self.render
 
 
-def write(folder: Path, count: int) -> None:
+def write(folder: Path, count: int, *, unlike: bool = False) -> None:
     """Writes manifests: one operator, and databases with an archive of their own each, in files below the limit.
 
     Args:
         folder: Where to.
         count: Their number.
+        unlike: Whether each has another size, other labels and, as far as there are minutes, another schedule.
     """
-    texts = [_OPERATOR, *(_DATABASE.format(number=number) for number in range(count - 1))]
+    text = _OTHER if unlike else _DATABASE
+    texts = [_OPERATOR]
+    for number in range(count - 1):
+        texts.append(text.format(number=number, size=10_240 + number, minute=number % 60, hour=number // 60 % 24))
     for start in range(0, count, _FILE):
         text = "---\n".join(texts[start : start + _FILE])
         (folder / f"{start:06d}.yaml").write_text(text, encoding="utf-8")
@@ -172,12 +199,12 @@ def rows(sizes: Sequence[int], times: int) -> Iterator[Row]:
         times: How often each is measured; what is very many, once.
 
     Yields:
-        What was measured of each.
+        What was measured of each; last of one number of databases that have no settings in common.
     """
-    for count in sizes:
+    for count, unlike in [*((count, False) for count in sizes), (min(_UNLIKE, max(sizes)), True)]:
         with tempfile.TemporaryDirectory(prefix="planton-bench-") as name:
             folder = Path(name)
-            write(folder, count)
+            write(folder, count, unlike=unlike)
             runs: dict[str, list[float]] = {}
             # In turn, so that a slow moment of the machine meets all of them.
             for _ in range(1 if count >= _MANY else times):
@@ -189,7 +216,7 @@ def rows(sizes: Sequence[int], times: int) -> Iterator[Row]:
                         runs.setdefault(step, []).append(value)
                 runs.setdefault("command", []).append(_command(folder))
         middle = {step: statistics.median(values) for step, values in runs.items()}
-        yield Row(count, int(middle.pop("objects")), **middle)
+        yield Row(count, unlike, int(middle.pop("objects")), **middle)
 
 
 def table(measured: Sequence[Row], times: int) -> Table:
@@ -217,7 +244,7 @@ def table(measured: Sequence[Row], times: int) -> Table:
     )
     lines = [
         [
-            f"{one.count:,}",
+            f"{one.count:,}" + (", no two alike" if one.is_unlike else ""),
             f"{one.count / one.events:,.0f} a second",
             f"{one.count / one.load:,.0f} a second",
             f"{one.count / one.render:,.0f} a second",
@@ -252,6 +279,7 @@ def picture(measured: Sequence[Row], path: Path = PICTURE) -> None:
     matplotlib.rcParams["svg.fonttype"] = "none"
     from matplotlib import pyplot
 
+    measured = [one for one in measured if not one.is_unlike]
     counts = [one.count for one in measured]
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
     middle = measured[len(measured) // 2]
