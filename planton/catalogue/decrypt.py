@@ -158,7 +158,7 @@ def _pgp(access: ArchiveAccess) -> Callable[[bytes], bytes]:
     passphrase = _value(access, "WALG_PGP_KEY_PASSPHRASE") or None
     text = access.contents.reveal()["WALG_PGP_KEY"].replace("\\n", "\n")
     packets = list(_silenced(packet.PacketPile.from_bytes, text.encode()) or ())
-    own = {one.key_id.lower() for one in packets if one.tag in (packet.Tag.SecretKey, packet.Tag.SecretSubkey)}
+    own = {one.key_id.lower() for one in packets if _tag(one) in (packet.Tag.SecretKey, packet.Tag.SecretSubkey)}
     if not own:
         raise _UnusableKey("WALG_PGP_KEY is no private OpenPGP key in ASCII armor")
     secrets = (_silenced(pysequoia.Tsk.from_packets, some) for some in _parts(packets))
@@ -172,7 +172,7 @@ def _pgp(access: ArchiveAccess) -> Callable[[bytes], bytes]:
         if is_compressed(data):
             raise DecodeError("not encrypted", _NOT_ENCRYPTED)
         message = _silenced(packet.PacketPile.from_bytes, data) or ()
-        keys = {one.body[1:9].hex() for one in message if one.tag == packet.Tag.PKESK}
+        keys = {one.body[1:9].hex() for one in message if _tag(one) == packet.Tag.PKESK}
         if not keys:
             raise DecodeError("damaged", "is no OpenPGP message: it is damaged, not encrypted, or by another method")
         if keys.isdisjoint(own):
@@ -201,15 +201,24 @@ def _parts(packets: Iterable[Any]) -> list[list[Any]]:
     primary: list[Any] = []
     current: list[Any] = []
     for packet in packets:
-        if packet.tag in (Tag.SecretKey, Tag.PublicKey):
+        tag = _tag(packet)
+        if tag in (Tag.SecretKey, Tag.PublicKey):
             primary = current = [packet]
             parts.append(current)
-        elif packet.tag in (Tag.SecretSubkey, Tag.PublicSubkey):
+        elif tag in (Tag.SecretSubkey, Tag.PublicSubkey):
             current = [*primary, packet]
             parts.append(current)
         else:
             current.append(packet)
     return parts
+
+
+def _tag(packet: Any) -> Any:
+    """Gives the tag of a packet; None for one that the library has no name for, of which it raises an error.
+
+    There are such: RFC 4880 leaves the tags 60 to 63 to whoever wants them, and in damaged bytes stands anything.
+    """
+    return _silenced(lambda one: one.tag, packet)
 
 
 def _silenced(call: Callable[[Any], Any], argument: Any) -> Any:

@@ -31,14 +31,32 @@ from planton.translate.secret_values import Credentials
 from tests.catalogue import wal_pages, walg_files
 from tests.catalogue.archives import Archive, MemoryBucket, at
 from tests.fuzz import trees
-from tests.fuzz.oracle import LIBSODIUM_KEY, Finding, attempt, check_screen
+from tests.fuzz.oracle import (
+    ACCESS_KEY,
+    LIBSODIUM_KEY,
+    MARKERS,
+    SECRET_KEY,
+    Finding,
+    attempt,
+    check_screen,
+    check_texts,
+)
 from tests.keys import TEST_ONLY_KEY
 
 DATA = Path(__file__).resolve().parents[1] / "catalogue" / "data"
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST = int((datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - _EPOCH).total_seconds())
-_ACCESS = ArchiveAccess("orders", "db-orders", "15", "s3://pg-backups/backups/db-orders/15", {})
+_KEYS = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
+_ACCESS = ArchiveAccess(
+    "orders",
+    "db-orders",
+    "15",
+    "s3://pg-backups/backups/db-orders/15",
+    {},
+    references=dict.fromkeys(_KEYS, "s/k"),
+    contents=Credentials(_KEYS),
+)
 
 
 class ArchiveTarget:
@@ -105,7 +123,12 @@ class ArchiveTarget:
         bucket = _bucket(data)
         if bucket is None:
             return []
-        return attempt(lambda: _read(bucket))
+        texts = attempt(lambda: _read(bucket))
+        hidden = _hidden(bucket)
+        check_texts(texts, hidden)
+        for mark in {*MARKERS} - {*hidden}:
+            texts = [one.replace(mark, "") for one in texts]
+        return texts
 
 
 _JSON_NAMES = (
@@ -149,6 +172,28 @@ def _bucket(data: bytes) -> MemoryBucket | None:
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
     return made.bucket()
+
+
+# What of a sentinel and of metadata.json is shown as it stands there.
+_SHOWN = ("Hostname", "hostname", "DeltaFrom", "DeltaFullName")
+
+
+def _hidden(bucket: MemoryBucket) -> tuple[str, ...]:
+    """Tells which secrets must not be shown: all but those where whoever writes to an archive names things.
+
+    Such are the names of its objects, those of hosts and backups, and what a history says of a switch: they are in the
+    open for whoever lists the bucket, planton has them from there alone, and they are what a person looks for. In what
+    else wal-g or a user of it writes, user data or the path of the data directory, a secret may stand.
+    """
+    open_texts = [*bucket.stored]
+    for key, content in bucket.contents.items():
+        if ".history" in key:
+            open_texts.append(content.decode("utf-8", "replace"))
+        with contextlib.suppress(ValueError, AttributeError, RecursionError):
+            told = json.loads(content)
+            open_texts += [str(told.get(name)) for name in _SHOWN]
+    whole = "\n".join(open_texts)
+    return tuple(mark for mark in MARKERS if mark not in whole)
 
 
 def _read(bucket: MemoryBucket) -> Iterator[str]:

@@ -104,6 +104,19 @@ def _live(obj: KubernetesObject, number: int) -> KubernetesObject:
     return {**obj, "metadata": metadata}
 
 
+def _stored(objects: list[KubernetesObject]) -> list[KubernetesObject]:
+    """Gives each object what a server gives to all that it stores: without it an answer counts as somebody else's."""
+    seen: set[str] = set()
+    for number, one in enumerate(objects, 1):
+        metadata = one["metadata"]
+        if not isinstance(metadata.get("uid"), str) or metadata["uid"] in seen:
+            metadata["uid"] = f"00000000-0000-4000-8000-{number:08}face"
+        seen.add(metadata["uid"])
+        if not isinstance(metadata.get("resourceVersion"), str):
+            metadata["resourceVersion"] = str(number)
+    return objects
+
+
 def _fields(value: Any, depth: int = 0) -> Any:
     if not isinstance(value, dict):
         return {}
@@ -183,7 +196,7 @@ class ClusterTarget:
                 for one in objects:
                     if one["kind"] == "postgresql":
                         live += _patroni(one["metadata"]["name"], one["metadata"]["namespace"])
-                yield json.dumps(live).encode()
+                yield json.dumps(_stored(live)).encode()
 
     def mutate(self, data: bytes, most: int, seed: int, fallback: trees.Fallback) -> bytes:
         """Changes what others may write, in one to three objects."""
@@ -365,6 +378,7 @@ def _objects(data: bytes) -> list[KubernetesObject] | None:
             for entry in one["metadata"].get("managedFields") or ():
                 # The server keeps them in step with the object.
                 entry["fieldsV1"] = _in_step(entry["fieldsV1"], one)
+        _stored(objects)
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError, PlantonError):
         return None
     return objects

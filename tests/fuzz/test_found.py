@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import io
 import json
 import sys
+import textwrap
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,16 +17,26 @@ import yaml
 
 import planton
 from planton.catalogue.backups import BackupFiles, read_backups
+from planton.catalogue.decode import DecodeError
+from planton.catalogue.decrypt import Decryption
 from planton.catalogue.model import StoredObject
 from planton.cli._output import Console
 from planton.cluster import PlanOptions
+from planton.cluster.api import spellings
 from planton.cluster.api.connection import ClusterIdentity, Connection, get
+from planton.cluster.api.mask import HIDDEN, Scrubber
 from planton.cluster.backups.backup_age import writer_of
 from planton.cluster.cluster import Cluster
 from planton.errors import ClusterError
+from planton.translate.archive_access import ArchiveAccess
+from planton.translate.openpgp import PRIVATE
+from planton.translate.secret_values import Credentials
 from planton.yaml_writer import documents
 from tests import manifests
+from tests.catalogue import walg_files
 from tests.fuzz.cluster import FrozenServer
+from tests.fuzz.oracle import SECRET_KEY
+from tests.keys import TEST_ONLY_KEY
 
 LAST = "9999-12-31T23:59:59-14:00"
 """A time that is in the calendar, and is not in UTC."""
@@ -122,3 +135,56 @@ def test_a_custom_resource_whose_environment_is_none(entry: dict[str, Any], mana
             cluster.plan(planton.loads(text), options=PlanOptions(skip_checks=True, set_id="a", force_conflicts=True))
         with contextlib.suppress(planton.PlantonError):
             cluster.status(planton.loads(text), archives=False)
+
+
+# RFC 4880, section 4.3: the tags 60 to 63 are anybody's, 15 is nobody's. Of new format, one octet each.
+NAMELESS = [bytes([0xC0 | tag, 1, 0]) for tag in (15, 60, 62, 63)]
+
+
+def pgp_access(key: str) -> ArchiveAccess:
+    contents = {"WALG_PGP_KEY": key}
+    references = dict.fromkeys(contents, "orders-backup/key")
+    return ArchiveAccess("a", "db-a", "17", "s3://b/p", {}, references=references, contents=Credentials(contents))
+
+
+@pytest.mark.parametrize("packet", NAMELESS, ids=bytes.hex)
+def test_a_message_with_a_packet_that_has_no_name(packet: bytes) -> None:
+    decryption = Decryption(pgp_access(TEST_ONLY_KEY))
+    whole = walg_files.pgp("3.0.8")
+    assert decryption.decrypt(whole) == walg_files.stored(".lz4")
+    # The first packet is the session key: two octets of head, 94 of it.
+    for data in (whole + packet, whole[:96] + packet, whole[:96] + packet + whole[96:], packet + whole):
+        with contextlib.suppress(DecodeError):
+            assert decryption.decrypt(data) == walg_files.stored(".lz4")
+
+
+@pytest.mark.parametrize("packet", NAMELESS, ids=bytes.hex)
+def test_a_key_with_a_packet_that_has_no_name(packet: bytes) -> None:
+    lines = TEST_ONLY_KEY.splitlines()
+    binary = base64.b64decode("".join(line for line in lines if line[:1] not in "-=")) + packet
+    body = "\n".join(textwrap.wrap(base64.b64encode(binary).decode(), 64))
+    decryption = Decryption(pgp_access(f"{PRIVATE}\n\n{body}\n{lines[-1]}\n"))
+    assert not decryption.problem
+    assert decryption.decrypt(walg_files.pgp("3.0.5")) == walg_files.stored(".lz4")
+
+
+def test_a_text_that_can_be_read_in_many_ways_takes_no_longer_than_another() -> None:
+    """A thousand characters of it took four seconds, and forty thousand as many minutes."""
+    text = r"a%2B+\u0026&amp;0x61, 0x62, 0x63, 0x64 10 20 30 40 50" + "\n 616263646566676869"
+    for _ in range(2):
+        text = base64.b64encode((text * 2).encode()).decode() + text
+    scrubber = Scrubber([SECRET_KEY, "hunter22"])
+    begin = time.process_time()
+    assert scrubber.text(f"denied: {text}") == f"denied: {text}"
+    assert time.process_time() - begin < 0.5
+
+
+def test_what_is_too_much_to_be_read_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    quoted = [base64.b64encode(f"{word} {SECRET_KEY} {word}".encode()).decode() for word in ("first", "second")]
+    harmless = base64.b64encode(b"no secret is in this, and it is read as well").decode()
+    text = f"denied: {quoted[0]}, {harmless}, {quoted[1]}."
+    scrubber = Scrubber([SECRET_KEY])
+    assert scrubber.text(text) == f"denied: {HIDDEN}, {harmless}, {HIDDEN}."
+    monkeypatch.setattr(spellings, "_READ", 0)
+    monkeypatch.setattr(spellings, "_READ_A_CHARACTER", 2)
+    assert scrubber.text(text) == f"denied: {HIDDEN}, {HIDDEN}, {HIDDEN}."

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import itertools
+import json
 import os
 import platform
 import sys
@@ -12,10 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from planton.cluster.api.genuine import is_object
+from planton.cluster.api.resources import key_of
 from planton.errors import ManifestError, Problem
 from tests.faults.observed import Observed, tries
 from tests.faults.observed import observed as observed
-from tests.fuzz import oracle
+from tests.fuzz import archive, oracle
+from tests.fuzz.archive import ArchiveTarget
+from tests.fuzz.cluster import ClusterTarget
 from tests.fuzz.run import fuzz
 from tests.fuzz.targets import target_of
 
@@ -62,6 +68,13 @@ def test_every_seed_is_taken(name: str) -> None:
         oracle.check_texts(target.run(seed))
 
 
+def test_a_cluster_answers_as_a_server_does() -> None:
+    """Else its answers would be taken for somebody else's, and asked for again."""
+    for seed in ClusterTarget().seeds():
+        for one in json.loads(seed):
+            assert is_object(key_of(one))(one), one["metadata"]
+
+
 class TestOracle:
     """What would be found."""
 
@@ -104,3 +117,16 @@ class TestOracle:
     def test_what_a_terminal_acts_on(self, character: str) -> None:
         with pytest.raises(oracle.Finding, match="what is printed holds"):
             oracle.check_screen(f"a\n{character}")
+
+    @pytest.mark.parametrize("name", ["Hostname", "DeltaFrom", "UserData", "DataDir"])
+    def test_a_secret_in_an_archive(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where a host or a backup is named it is in the open; whatever else shows it, shows a secret."""
+        target = ArchiveTarget()
+        key = "basebackups_005/base_000000010000000000000002_backup_stop_sentinel.json"
+        sentinel = {"LSN": 33554472, "FinishLSN": 33554688, name: f"it is {oracle.SECRET_KEY}"}
+        data = json.dumps({key: [1795334410, json.dumps(sentinel)]}).encode()
+        assert target.run(data)
+        # A reader that shows all of a sentinel.
+        monkeypatch.setattr(archive, "_printed", lambda catalogue: json.dumps(sentinel))
+        with contextlib.nullcontext() if name in ("Hostname", "DeltaFrom") else pytest.raises(oracle.Finding):
+            target.run(data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from random import Random
@@ -37,6 +38,7 @@ from tests.keys import TEST_ONLY_KEY, certificate
 _KEYS = ("ca.crt", "WALG_PGP_KEY", "WALG_LIBSODIUM_KEY", "WALG_PGP_KEY_PASSPHRASE", "AWS_SECRET_ACCESS_KEY")
 _MOMENTS = (datetime(2026, 11, 22, 8, 14, tzinfo=UTC), datetime(2024, 2, 29, tzinfo=UTC))
 _LATEST = datetime(9998, 1, 1, tzinfo=UTC)
+_SHORT = 300
 
 PLATFORM = BackupPlatform(
     namespace="postgres-operator",
@@ -203,7 +205,11 @@ def _hides(text: str) -> None:
     scrubber = scrubber_for([secret, {"kind": "Secret", "stringData": {"any": text}, "data": None}])
     if len(text) < 4 or text in HIDDEN:
         return
-    for quoted in (text, json.dumps(text), json.dumps({"message": f'Invalid value: "{text}"'}), secret["data"]["any"]):  # type: ignore[index]
+    ways = [text, json.dumps(text), json.dumps({"message": f'Invalid value: "{text}"'}), secret["data"]["any"]]  # type: ignore[index]
+    if len(text) > _SHORT:
+        # All of them are nine times as long as the input, and only that has a right to time.
+        ways = [ways[zlib.crc32(text.encode()) % len(ways)]]
+    for quoted in ways:
         out = scrubber.text(f"denied: {quoted}, again {quoted}").replace(HIDDEN, "\0")
         for form in (text, json.dumps(text)[1:-1]):
             if form in out:

@@ -13,8 +13,8 @@ import base64
 import binascii
 import html
 import re
+from array import array
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import TypeAlias
 
 SHORTEST_PART = 12
@@ -26,6 +26,14 @@ _STEP = 6
 _PIECE = SHORTEST_PART - _STEP + 1
 _DEPTH = 3
 _LAYERS = 40
+# Characters that are read at most for one text, in all ways together: some, and so many for each of its own. What is
+# nested in base64 on purpose would keep a command busy for minutes; what a server quotes takes half of this.
+_READ = 100_000
+_READ_A_CHARACTER = 120
+# So many of its first characters part the short values.
+_HEADS = 3
+# What it takes to look at a run at all, in characters that are read.
+_RUN = 100
 _JSON = re.compile(
     r"((?:\\u[0-9a-fA-F]{4})+)|((?:\\x[0-9a-fA-F]{2})+)|((?:\\[0-3][0-7]{2})+)|\\u\{([0-9a-fA-F]{1,5})\}|\\(.)",
     re.DOTALL,
@@ -42,21 +50,6 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 _STANDARD = str.maketrans("-_", "+/")
 _URL_SAFE = str.maketrans("+/", "-_")
-
-
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    """A text, and which characters of the original each of its characters stands for."""
-
-    text: str
-    begins: list[int] | None
-    ends: list[int] | None
-
-    def span(self, begin: int, end: int) -> tuple[int, int]:
-        """Gives where a part of it stands in the original."""
-        if self.begins is None or self.ends is None:
-            return begin, end
-        return self.begins[begin], self.ends[end - 1]
 
 
 def _json(match: re.Match[str]) -> str:
@@ -108,7 +101,8 @@ def _fold(match: re.Match[str]) -> str:
 
 _Meaning: TypeAlias = Callable[[re.Match[str]], str]
 # What has to be in a text that is read so; how; and whether each character takes up as much of it as the next.
-_WAYS: tuple[tuple[str, re.Pattern[str], _Meaning, bool], ...] = (
+_Way: TypeAlias = tuple[str, re.Pattern[str], _Meaning, bool]
+_WAYS: tuple[_Way, ...] = (
     ("\\", _JSON, _json, True),
     ("%", _URL, _url, True),
     ("+", _FORM, _url, True),
@@ -120,54 +114,95 @@ _WAYS: tuple[tuple[str, re.Pattern[str], _Meaning, bool], ...] = (
 )
 
 
-def _read(layer: _Layer, pattern: re.Pattern[str], meaning: _Meaning, is_even: bool) -> _Layer:
-    """Reads a text in one way."""
-    parts: list[str] = []
-    begins: list[int] = []
-    ends: list[int] = []
+_Places: TypeAlias = tuple["array[int]", "array[int]"]
 
-    def keep(begin: int, end: int) -> None:
-        parts.append(layer.text[begin:end])
-        begins.extend(range(begin, end) if layer.begins is None else layer.begins[begin:end])
-        ends.extend(range(begin + 1, end + 1) if layer.ends is None else layer.ends[begin:end])
 
-    last = 0
-    for match in pattern.finditer(layer.text):
-        keep(last, match.start())
-        last = match.end()
-        said = meaning(match)
-        parts.append(said)
-        size = match.end() - match.start()
-        # A run of escapes of the same length, each for one character; else all of it stands for each.
-        each = size // len(said) if said and is_even and size % len(said) == 0 and said.isascii() else 0
-        for number in range(len(said)):
-            begin, end = match.span()
-            if each:
-                begin, end = begin + number * each, begin + (number + 1) * each
-            begin, end = layer.span(begin, end)
-            begins.append(begin)
-            ends.append(end)
-    keep(last, len(layer.text))
-    return _Layer("".join(parts), begins, ends)
+class _Layer:
+    """A text as it is read in one way, or as it is."""
+
+    __slots__ = ("_above", "_known", "_way", "text")
+
+    def __init__(self, text: str, above: _Layer | None = None, way: _Way | None = None) -> None:
+        self.text = text
+        self._above = above
+        self._way = way
+        self._known: _Places | None = None
+
+    def span(self, begin: int, end: int) -> tuple[int, int]:
+        """Gives where a part of it stands in the original."""
+        places = self._places()
+        return (places[0][begin], places[1][end - 1]) if places else (begin, end)
+
+    def _places(self) -> _Places | None:
+        """Gives where what each of its characters stands for begins and ends in the original; None for that itself."""
+        # Not before somebody asks: in nearly all ways of reading a text nothing is found, and this is most of the work.
+        if self._known is None and self._above is not None and self._way is not None:
+            self._known = self._places_in(self._above, self._way)
+        return self._known
+
+    @staticmethod
+    def _places_in(above: _Layer, way: _Way) -> _Places:
+        _, pattern, meaning, is_even = way
+        known = above._places()
+        begins, ends = array("l"), array("l")
+
+        def keep(begin: int, end: int) -> None:
+            begins.extend(known[0][begin:end] if known else range(begin, end))
+            ends.extend(known[1][begin:end] if known else range(begin + 1, end + 1))
+
+        last = 0
+        for match in pattern.finditer(above.text):
+            keep(last, match.start())
+            last = match.end()
+            said = meaning(match)
+            size = match.end() - match.start()
+            # A run of escapes of the same length, each for one character; else all of it stands for each.
+            each = size // len(said) if said and is_even and size % len(said) == 0 and said.isascii() else 0
+            for number in range(len(said)):
+                begin, end = match.span()
+                if each:
+                    begin, end = begin + number * each, begin + (number + 1) * each
+                begin, end = above.span(begin, end)
+                begins.append(begin)
+                ends.append(end)
+        keep(last, len(above.text))
+        return begins, ends
 
 
 def _layers(text: str) -> Iterator[_Layer]:
     """Gives a text as it is, and in all ways in which it can be read."""
     seen = {text}
-    now = [_Layer(text, None, None)]
+    now = [_Layer(text)]
     for depth in range(_DEPTH + 1):
         yield from now
         if depth == _DEPTH:
             return
         further: list[_Layer] = []
         for layer in now:
-            for sign, pattern, meaning, is_even in _WAYS:
+            for way in _WAYS:
+                sign, pattern, meaning, _ = way
                 if sign in layer.text and len(seen) < _LAYERS and pattern.search(layer.text):
-                    read = _read(layer, pattern, meaning, is_even)
-                    if read.text not in seen:
-                        seen.add(read.text)
-                        further.append(read)
+                    read = pattern.sub(meaning, layer.text)
+                    if read not in seen:
+                        seen.add(read)
+                        further.append(_Layer(read, layer, way))
         now = further
+
+
+class _Base64:
+    """What was read inside of base64 for one text.
+
+    Attributes:
+        known: A run, and how many times base64 is read inside of it -> whether a value is in it. The same run stands
+            in most ways of reading a text.
+        left: Characters that may still be read.
+    """
+
+    __slots__ = ("known", "left")
+
+    def __init__(self, text: str) -> None:
+        self.known: dict[tuple[str, int], bool] = {}
+        self.left = _READ + _READ_A_CHARACTER * len(text)
 
 
 def _forms_of_short(values: Iterable[str]) -> set[str]:
@@ -175,6 +210,21 @@ def _forms_of_short(values: Iterable[str]) -> set[str]:
     plain = {one for one in values if len(one) < SHORTEST_PART}
     encoded = {base64.b64encode(one.encode()).decode().rstrip("=") for one in plain}
     return plain | encoded | {one.translate(_URL_SAFE) for one in encoded}
+
+
+def _any_of(texts: Iterable[str], heads: int) -> str:
+    """Writes an expression that finds the longest of some texts, parted by their first characters.
+
+    One after the other they would all be tried at each place of a text, and thousands of databases have thousands.
+    """
+    if not heads:
+        return "|".join(map(re.escape, sorted(texts, key=lambda one: (-len(one), one))))
+    groups: dict[str, list[str]] = {}
+    for one in texts:
+        groups.setdefault(one[:1], []).append(one[1:])
+    # What ends here comes after what goes on.
+    parted = sorted(groups.items(), reverse=True)
+    return "|".join(f"{re.escape(head)}(?:{_any_of(rest, heads - 1)})" if head else "" for head, rest in parted)
 
 
 class Values:
@@ -195,8 +245,8 @@ class Values:
 
     def _prepare(self) -> frozenset[str]:
         if self._parts is None:
-            short = sorted(_forms_of_short(self._values), key=lambda one: (-len(one), one))
-            self._short = re.compile("|".join(map(re.escape, short))) if short else None
+            short = _forms_of_short(self._values)
+            self._short = re.compile(_any_of(short, _HEADS)) if short else None
             long = [one for one in self._values if len(one) >= SHORTEST_PART]
             self._pieces = frozenset(one[at : at + _PIECE] for one in long for at in range(len(one) - _PIECE + 1))
             # Last: other threads take it for the sign that all is there.
@@ -207,53 +257,77 @@ class Values:
 
     def _parts_in(self, text: str, parts: frozenset[str]) -> Iterator[tuple[int, int]]:
         pieces = self._pieces
+        first = last = 0
         for at in range(0, len(text) - _PIECE + 1, _STEP):
-            if text[at : at + _PIECE] in pieces:
-                for begin in range(max(at - _STEP + 1, 0), at + 1):
-                    if text[begin : begin + SHORTEST_PART] in parts:
-                        yield begin, begin + SHORTEST_PART
+            if text[at : at + _PIECE] not in pieces:
+                continue
+            lowest = end = 0
+            for begin in range(at, max(at - _STEP, -1), -1):
+                if text[begin : begin + SHORTEST_PART] in parts:
+                    lowest, end = begin, end or begin + SHORTEST_PART
+                    # A value is full of parts, which are one place together: the ones between need no look.
+                    if begin <= last:
+                        break
+            if lowest > last:
+                if last:
+                    yield first, last
+                first = lowest
+            last = end or last
+        if last:
+            yield first, last
 
-    def spans(self, text: str, *, depth: int = 2) -> list[tuple[int, int]]:
+    def spans(self, text: str) -> list[tuple[int, int]]:
         """Finds the values, and parts of them.
 
         Args:
             text: Where they are looked for.
-            depth: How many times base64 is read inside of base64.
 
         Returns:
-            Where they begin and end, in order; they do not touch each other.
+            Where they begin and end, in order; they do not touch each other. Base64 that is too much to be read is
+            among them, as if a value were in it.
         """
-        parts = self._prepare()
-        found: list[tuple[int, int]] = []
-        for layer in _layers(text):
-            said = layer.text
-            if parts:
-                found += [layer.span(begin, end) for begin, end in self._parts_in(said, parts)]
-            if self._short is not None:
-                found += [layer.span(*match.span()) for match in self._short.finditer(said)]
-            if depth:
-                found += [
-                    layer.span(*match.span())
-                    for match in _BASE64.finditer(said)
-                    if self._is_in_base64(match.group(), depth - 1)
-                ]
         joined: list[tuple[int, int]] = []
-        for begin, end in sorted(found):
+        for begin, end in sorted(self._found(text, 2, _Base64(text))):
             if joined and begin <= joined[-1][1]:
                 joined[-1] = joined[-1][0], max(joined[-1][1], end)
             else:
                 joined.append((begin, end))
         return joined
 
-    def _is_in_base64(self, run: str, depth: int) -> bool:
+    def _found(self, text: str, depth: int, inside: _Base64) -> Iterator[tuple[int, int]]:
+        """Gives where values are, in any order; reads base64 inside of base64 so many times."""
+        parts = self._prepare()
+        for layer in _layers(text):
+            said = layer.text
+            inside.left -= len(said)
+            if parts:
+                yield from (layer.span(begin, end) for begin, end in self._parts_in(said, parts))
+            if self._short is not None:
+                yield from (layer.span(*match.span()) for match in self._short.finditer(said))
+            if depth:
+                for match in _BASE64.finditer(said):
+                    if self._is_in_base64(match.group(), depth - 1, inside):
+                        yield layer.span(*match.span())
+
+    def _is_in_base64(self, run: str, depth: int, inside: _Base64) -> bool:
+        known = inside.known.get((run, depth))
+        if known is not None:
+            return known
+        found = inside.known[run, depth] = self._is_in_any_part(run, depth, inside)
+        return found
+
+    def _is_in_any_part(self, run: str, depth: int, inside: _Base64) -> bool:
         letters = run.rstrip("=").translate(_STANDARD)
         for skipped in range(4):
+            inside.left -= _RUN
+            if inside.left < 0:
+                return True
             part = letters[skipped:]
             part = part[: len(part) - (len(part) % 4 == 1)]
             try:
                 plain = base64.b64decode(part + "=" * (-len(part) % 4)).decode("utf-8", errors="replace")
             except (binascii.Error, ValueError):  # Not reached by what the pattern lets through.
                 continue
-            if self.spans(plain, depth=depth):
+            if any(True for _ in self._found(plain, depth, inside)):
                 return True
         return False
