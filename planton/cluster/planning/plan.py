@@ -156,7 +156,7 @@ def plan_objects(
         record = with_all_in_use(server, archives, record)
     elif record is None:
         record = with_unwritten(server, archives, wanted)
-    steps += _judge(planner.remember(record))
+    steps += _judge(planner.remember(record, is_of_set=any(key in archives.desired for key in wanted)))
     steps = [_placed(step, archives) for step in (*steps, *closed_ingresses(server, wanted, inventory, ahead))]
     return sorted(steps, key=lambda step: (step.stage, step.rank))
 
@@ -275,15 +275,15 @@ class _Planner:
             return self._new(key, desired, asks=asks)
         return self._existing(key, desired, live, asks=asks)
 
-    def remember(self, record: RecordChange | None) -> list[_Outcome]:
-        """Decides about the record of archives: it is written before any of them is left."""
+    def remember(self, record: RecordChange | None, *, is_of_set: bool) -> list[_Outcome]:
+        """Decides about the record of archives, of the set's databases or not: it is written before any is left."""
         if record is None:
             return []
         warning = no_room(record.left_out) if record.left_out else ""
         if record.desired is None:
-            if record.live is None and not warning:
+            # Counted with the databases of which it speaks: an apply and the plan after it shall name as many.
+            if not warning and (record.live is None or not is_of_set):
                 return []
-            # Counted as any other object: an apply and the plan after it shall name as many.
             unchanged = _step(record.live or {}, change_of(record.key, "unchanged"), record.key)
             return [_Outcome(replace(unchanged, stage=Stage.DATABASES, rank=9, warning=warning))]
         try:
