@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from planton.cluster.planning.inventory import Inventory
-from planton.translate.archive_sources import with_set_sources
 from planton.translate.collect import in_force
 from planton.translate.existing import Existing
 from planton.translate.platform import BackupPlatform
@@ -43,5 +42,4 @@ def facts_in_force(
     Returns:
         The backup platform, and the facts with the archives for which messages of the set ask.
     """
-    platform, existing = in_force(messages, inventory.platform if inventory is not None else None, existing)
-    return platform, with_set_sources(messages, platform, existing)
+    return in_force(messages, inventory.platform if inventory is not None else None, existing)
