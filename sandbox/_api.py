@@ -9,8 +9,12 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import os
+import select
 import ssl
 import urllib.parse
+import weakref
+from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,9 +25,15 @@ from sandbox._errors import ApiError, SandboxError
 
 Object = dict[str, Any]
 
+_MOST_IDLE = 16
+
 
 class Api:
-    """Requests to one API server with one bearer token. Each is a connection of its own, so threads can share it."""
+    """Requests to one API server with one bearer token. Threads can share it: each request has a connection alone.
+
+    Connections are kept for the requests after it, since half of the work of a small one is TLS. They are closed with
+    `close`, when nobody has the object any more, and at the end of the process.
+    """
 
     def __init__(self, url: str, token: str, certificates: str) -> None:
         """Prepare; nothing is sent yet.
@@ -37,6 +47,12 @@ class Api:
         self._address = (parts.hostname or "", parts.port or 443)
         self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         self._tls = ssl.create_default_context(cadata=certificates)
+        self._idle = _Idle()
+        weakref.finalize(self, self._idle.close)
+
+    def close(self) -> None:
+        """Close the connections that are kept. It can be used again afterwards."""
+        self._idle.close()
 
     @classmethod
     def from_kubeconfig(cls, path: Path) -> Api:
@@ -83,17 +99,26 @@ class Api:
         Raises:
             ApiError: if the server refuses, or does not answer (status 0).
         """
-        connection = http.client.HTTPSConnection(*self._address, timeout=timeout, context=self._tls)
+        connection = self._idle.take(timeout) or self._connection(timeout)
+        is_whole = False
         try:
-            response = self._send(connection, method, path, body, content_type)
+            try:
+                response = self._send(connection, method, path, body, content_type)
+            except ApiError:
+                is_whole = True
+                raise
             text = response.read()
+            is_whole = True
             is_json = response.headers.get_content_type() == "application/json"
             result: Object = json.loads(text) if is_json else {}
             return result
         except (OSError, http.client.HTTPException) as error:
             raise ApiError(0, "Unreachable", f"{method} {path}: {type(error).__name__}") from error
         finally:
-            connection.close()
+            if is_whole:
+                self._idle.put(connection)
+            else:
+                connection.close()
 
     def stream(self, path: str, *, timeout: float) -> Iterator[Object]:
         """Yield the events of a watch until the server ends it.
@@ -108,7 +133,7 @@ class Api:
         Raises:
             ApiError: if the server refuses or the connection is lost.
         """
-        connection = http.client.HTTPSConnection(*self._address, timeout=timeout, context=self._tls)
+        connection = self._connection(timeout)
         try:
             response = self._send(connection, "GET", path, None, "")
             while line := response.readline():
@@ -118,6 +143,9 @@ class Api:
             raise ApiError(0, "Unreachable", f"watch {path}: {type(error).__name__}") from error
         finally:
             connection.close()
+
+    def _connection(self, timeout: float) -> http.client.HTTPSConnection:
+        return http.client.HTTPSConnection(*self._address, timeout=timeout, context=self._tls)
 
     def _send(
         self,
@@ -143,6 +171,49 @@ class Api:
             message = str(answer.get("message") or "") if isinstance(answer, dict) else ""
             raise ApiError(response.status, reason, f"{method} {path}: {message or response.reason}")
         return response
+
+
+class _Idle:
+    """Connections that wait for the next request. Safe for several threads."""
+
+    def __init__(self) -> None:
+        self._connections: deque[http.client.HTTPSConnection] = deque()
+        self._owner = os.getpid()
+
+    def take(self, timeout: float) -> http.client.HTTPSConnection | None:
+        """Give one that is still open, None if there is none.
+
+        Args:
+            timeout: seconds for each read.
+        """
+        if os.getpid() != self._owner:
+            # What a process shares with the one that forked it, it must not speak on.
+            return None
+        while True:
+            try:
+                connection = self._connections.pop()
+            except IndexError:
+                return None
+            look = select.poll()
+            look.register(connection.sock, select.POLLIN)
+            # Something to read where nothing was asked is the end: the server has restarted, or waited long enough.
+            if not look.poll(0):
+                connection.sock.settimeout(timeout)
+                return connection
+            connection.close()
+
+    def put(self, connection: http.client.HTTPSConnection) -> None:
+        """Keep a connection whose answer was read to its end, unless the server closes it."""
+        is_open: bool = connection.sock is not None
+        if is_open and os.getpid() == self._owner and len(self._connections) < _MOST_IDLE:
+            self._connections.append(connection)
+        else:
+            connection.close()
+
+    def close(self) -> None:
+        """Close all."""
+        while self._connections:
+            self._connections.pop().close()
 
 
 def service_account_token(api: Api, namespace: str, name: str, *, seconds: int) -> str:

@@ -49,6 +49,7 @@ class Sandbox:
         self._lock = threading.Lock()
         self._stopped = False
         self._url = ""
+        self._client: Api | None = None
 
     @classmethod
     def start(cls, *, name: str | None = None) -> Sandbox:
@@ -275,6 +276,8 @@ class Sandbox:
             return
         self._stopped = True
         atexit.unregister(self.stop)
+        if self._client is not None:
+            self._client.close()
         with contextlib.suppress(OSError):
             self._link.sendall(b'{"op": "stop"}\n')
         # The keeper also ends when this end closes, whatever it was doing.
@@ -319,7 +322,10 @@ class Sandbox:
         return config
 
     def _api(self) -> Api:
-        return Api.from_kubeconfig(self._folder / "keeper.kubeconfig")
+        with self._lock:
+            if self._client is None:
+                self._client = Api.from_kubeconfig(self._folder / "keeper.kubeconfig")
+            return self._client
 
 
 def _start_keeper(claim: _folders.Claim, programs: build.Binaries) -> tuple[subprocess.Popen[bytes], socket.socket]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -11,6 +12,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -141,13 +144,48 @@ def test_stub_pods(sandbox: Sandbox, api: Api) -> None:
 
 
 def test_data_survives_a_restart_of_the_api_server(sandbox: Sandbox, api: Api) -> None:
-    """Same address, same tokens, same objects."""
-    api.request("POST", "/api/v1/namespaces/default/configmaps", {"metadata": {"name": "kept"}})
+    """Same address, same tokens, same objects; and nobody goes on to speak on a connection to the one before."""
+    maps = "/api/v1/namespaces/default/configmaps"
+    api.request("POST", maps, {"metadata": {"name": "kept"}})
+    assert len(api._idle._connections) == 1
     url = sandbox.url
     sandbox.restart_api_server()
     sandbox.check()
     assert sandbox.url == url
-    assert api.request("GET", "/api/v1/namespaces/default/configmaps/kept")["metadata"]["name"] == "kept"
+    # Not sent twice, as a request that only reads could be.
+    api.request("POST", maps, {"metadata": {"name": "after"}})
+    assert api.request("GET", f"{maps}/kept")["metadata"]["name"] == "kept"
+
+
+def test_a_connection_is_kept_for_the_next_request(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[http.client.HTTPSConnection] = []
+    connect = http.client.HTTPSConnection.connect
+
+    def counted(connection: http.client.HTTPSConnection) -> None:
+        opened.append(connection)
+        connect(connection)
+
+    monkeypatch.setattr(http.client.HTTPSConnection, "connect", counted)
+    api = Api.from_kubeconfig(sandbox.kubeconfig)
+    for _ in range(10):
+        api.request("GET", "/api/v1/namespaces/default")
+        with pytest.raises(ApiError):
+            api.request("GET", "/api/v1/namespaces/none")
+    assert len(opened) == 1
+    # Each thread has one alone.
+    read = partial(api.request, "GET")
+    with ThreadPoolExecutor(4) as pool:
+        names = [f"/api/v1/namespaces/{name}" for name in ("default", "kube-system") * 20]
+        for path, found in zip(names, pool.map(read, names), strict=True):
+            assert path.endswith(found["metadata"]["name"])
+    assert len(opened) <= 4
+    # A time of its own for each request, whoever had the connection before.
+    with pytest.raises(ApiError, match="TimeoutError"):
+        api.request("GET", "/api/v1/namespaces?watch=1&timeoutSeconds=5", timeout=0.2)
+    api.request("GET", "/api/v1/namespaces/default")
+    # A warning about an open socket is an error here.
+    del api, read
+    assert all(one.sock is None for one in opened)
 
 
 def test_killing_the_owner_ends_everything_of_it(sandbox: Sandbox, temp: Path, wait: Wait) -> None:
