@@ -132,14 +132,13 @@ class Cluster(ArchiveMethods, CheckMethods, CredentialMethods, DeleteMethods, Re
         from planton.cluster.api.server import Server
         from planton.cluster.ownership import check_set_id
         from planton.cluster.planning import admission
-        from planton.cluster.planning.ahead import FIRST_LISTS, Ahead
+        from planton.cluster.planning.ahead import Ahead, begin_plan
 
         messages = prepare(manifests)
         check_set_id(options.set_id)
         admission.check_target(messages, options.cluster_id)
         with Ahead() as ahead:
-            for resource in FIRST_LISTS:
-                ahead.begin(Server(self._connection, "read"), resource)
+            begin_plan(ahead, Server(self._connection, "read"), messages)
             # Only now: it takes about as long as these lists.
             from planton.cluster.planning.plan_manifests import plan_manifests
 

@@ -292,6 +292,8 @@ def _of_live(
     place: tuple[str, str, str],
 ) -> Beginning:
     """Keeps what a custom resource was born with."""
+    if live.has_begun_empty and not message.spec.HasField("clone") and not message.spec.HasField("standby"):
+        return Beginning(place=place)
     entries = {str(one["name"]): dict(one) for one in live.begun}
     born = {name: one for name, one in entries.items() if name.startswith("CLONE_")}
     is_clone = "CLONE_METHOD" in born

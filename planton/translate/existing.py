@@ -44,6 +44,11 @@ class ExistingDatabase:
     restored_from: str = ""
     standby: Mapping[str, Any] | None = None
 
+    @property
+    def has_begun_empty(self) -> bool:
+        """Whether it has nothing of a clone or a standby, as most have."""
+        return not (self.begun or self.begun_volumes or self.restored_from) and self.standby is None
+
 
 @dataclass(frozen=True, slots=True)
 class ExistingSecret:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any
 
 from google.protobuf.message import Message
 
@@ -22,13 +24,21 @@ def secret_fields(message: Message, path: str = "") -> Iterator[tuple[str, Secre
         Path and value of each that is set.
     """
     for field, value in message.ListFields():
-        if field.message_type is None or not isinstance(value, Message):
+        if field.message_type is None or not _can_hold_one(field.message_type) or not isinstance(value, Message):
             continue
         place = f"{path}.{field.name}" if path else field.name
         if isinstance(value, SecretValue):
             yield place, value
         else:
             yield from secret_fields(value, place)
+
+
+@cache
+def _can_hold_one(descriptor: Any) -> bool:
+    """Whether a type of message is one of these values, or has one in it: most of what a database has cannot."""
+    if descriptor is SecretValue.DESCRIPTOR:
+        return True
+    return any(one.message_type is not None and _can_hold_one(one.message_type) for one in descriptor.fields)
 
 
 def references_in(message: Resource) -> Iterator[tuple[str, Reference]]:

@@ -8,10 +8,13 @@ from typing import Any, cast
 
 import pytest
 
+import planton
 from planton.cluster.api.connection import ApiError
 from planton.cluster.api.resources import NAMESPACE, SECRET, ResourceType
 from planton.cluster.api.server import Server
-from planton.cluster.planning.ahead import Ahead
+from planton.cluster.ownership import OURS
+from planton.cluster.planning.ahead import FIRST_LISTS, LIST_FROM, Ahead, begin_plan
+from tests.manifests import database
 
 
 class Lists:
@@ -20,6 +23,9 @@ class Lists:
     def __init__(self, answer: Callable[[], Any] = list) -> None:
         self.asked: list[tuple[str, str]] = []
         self._answer = answer
+
+    def during(self, phase: str) -> Lists:
+        return self
 
     def list(self, resource: ResourceType, *, labels: str = "") -> Any:
         self.asked.append((resource.plural, labels))
@@ -75,3 +81,18 @@ def test_what_is_under_way_is_over_when_the_block_is() -> None:
         ahead.begin(as_server(Lists(answer)), NAMESPACE)
         is_let.set()
     assert is_over.is_set()
+
+
+@pytest.mark.parametrize(("count", "is_begun"), [(LIST_FROM - 1, False), (LIST_FROM, True)])
+def test_secrets_are_listed_at_once_for_many_namespaces_and_not_for_few(count: int, is_begun: bool) -> None:
+    lists = Lists()
+    messages = planton.loads("".join(database(f"one-{number}") for number in range(count)))
+    with Ahead() as ahead:
+        begin_plan(ahead, as_server(lists), messages)
+        # What nobody takes is given up at the end, and may not have been asked for yet.
+        for resource in FIRST_LISTS:
+            ahead.list(as_server(lists), resource)
+        if is_begun:
+            ahead.list(as_server(lists), SECRET, labels=OURS)
+    first = [(resource.plural, "") for resource in FIRST_LISTS]
+    assert sorted(lists.asked) == sorted([*first, ("secrets", OURS)] if is_begun else first)

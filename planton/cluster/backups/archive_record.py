@@ -160,11 +160,11 @@ def with_unwritten(server: Server, archives: Archives, keys: Iterable[Key]) -> R
         return None
     record = _as_it_is(server, archives)
     data = (record.live or {}).get("data") or {} if record is not None else {}
-    there = {one.key: one for one in read_record(data)}
+    # Not by their keys in the record, which say no more and take long to make.
+    there = {(one.archive, one.namespace, one.name): one.encryption for one in read_record(data)}
     # Of those that are there, what counts is that the key by which they are read is told.
-    missing = [
-        one for one in taken if one.key not in there or (one.encryption not in (UNKNOWN, there[one.key].encryption))
-    ]
+    written = [(one, there.get((one.archive, one.namespace, one.name))) for one in taken]
+    missing = [one for one, known in written if known is None or one.encryption not in (UNKNOWN, known)]
     if record is None or not missing:
         return record
     desired, left_out = _changed(record.key, data, (), missing)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from planton.cluster.api.resources import CONFIG_MAP, SECRET, Key
-from planton.cluster.backups.archives import Archives, Environment, environment, told_secret
+from planton.cluster.backups.archives import Archives, Environment, environment, has_same_entries, told_secret
 from planton.translate.archive_record import UNKNOWN
 from planton.translate.contract import KubernetesObject
 from planton.translate.existing import secret_reference
@@ -42,10 +42,14 @@ def with_encryption(archives: Archives, wanted: Objects, live: Objects) -> Archi
     found: dict[Key, tuple[str, str]] = {}
     incomparable = set()
     then = {**live, **wanted}
+    is_inherited = old == new
     for key, database in archives.live.items():
+        desired = archives.desired.get(key, database)
+        # As nearly always: it says the same, inherits the same, and refers to no Secret that could have changed.
+        if is_inherited and has_same_entries(database, desired) and not any(map(secret_reference, _entries(database))):
+            continue
         if None in archives.moves(key):
             continue
-        desired = archives.desired.get(key, database)
         before = _signature(database, old, live)
         after = _signature(desired, new, then)
         if before != after:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
-from planton.cluster.api.resources import DEPLOYMENT, NAMESPACE, POSTGRESQL, ResourceType
+from planton.cluster.api.resources import DEPLOYMENT, NAMESPACE, POSTGRESQL, SECRET, ResourceType
 from planton.cluster.api.server import Server
+from planton.cluster.ownership import OURS
 from planton.translate.contract import KubernetesObject
+from planton.translate.names import namespace_of
+from planton.types import PostgresKubernetes, Resource
 
 FIRST_LISTS = (NAMESPACE, POSTGRESQL, DEPLOYMENT)
 """What is always read of a cluster first."""
+
+LIST_FROM = 12
+"""From so many objects of one type on, a list in pages is cheaper than reading them one by one."""
 
 _THREADS = 4
 
@@ -68,3 +75,18 @@ class Ahead:
         self._begun.clear()
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
+
+
+def begin_plan(ahead: Ahead, server: Server, messages: Iterable[Resource]) -> None:
+    """Begins what the plan of a set reads, as far as it is known before anything of the cluster is.
+
+    Args:
+        ahead: What was begun.
+        server: The API server.
+        messages: The set.
+    """
+    for resource in FIRST_LISTS:
+        ahead.begin(server, resource)
+    # Each namespace with a database has a Secret, if there are backups. A wrong guess costs one list of few objects.
+    if len({namespace_of(one) for one in messages if isinstance(one, PostgresKubernetes)}) >= LIST_FROM:
+        ahead.begin(server.during("plan"), SECRET, labels=OURS)

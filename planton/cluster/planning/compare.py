@@ -139,7 +139,7 @@ def _is_equal(desired: Any, live: Any, shape: _Shape) -> bool:
         kind = type(value)
         # A text is equal to nothing but a text. An empty map may stand for one that is owned as a whole: that is looked
         # at with care.
-        if kind is not str and (isinstance(value, Mapping) or not _is_alike(value, other)):
+        if kind is not str and (kind is dict or not _is_alike(value, other)):
             return False
     return True
 
@@ -273,7 +273,8 @@ def foreign_data(desired: KubernetesObject, live: KubernetesObject) -> tuple[tup
             for key in sorted(live.get(part) or {})
             if key not in (desired.get(part) or {}) and not _goes_by_itself(live, part, key)
         )
-    if kind == "postgresql" and DELETE_ANNOTATION not in (desired["metadata"].get("annotations") or {}):
+    is_there = DELETE_ANNOTATION in (live["metadata"].get("annotations") or {})
+    if kind == "postgresql" and is_there and DELETE_ANNOTATION not in (desired["metadata"].get("annotations") or {}):
         # By a merge patch of a deletion that was broken off; one that somebody else has set is none of our business.
         ours = [entry for entry in live["metadata"].get("managedFields") or () if entry.get("manager") == MANAGER]
         if any(f"f:{DELETE_ANNOTATION}" in _annotations(entry) for entry in ours):

@@ -10,9 +10,9 @@ from planton.cluster.api.resources import POSTGRESQL, SERVICE, Key, key_of
 from planton.cluster.api.server import Server
 from planton.cluster.changes import Change
 from planton.cluster.ownership import is_applied_by_us, labels_of
-from planton.cluster.planning.ahead import Ahead
+from planton.cluster.planning.ahead import LIST_FROM, Ahead
 from planton.cluster.planning.inventory import Inventory
-from planton.cluster.planning.live import LIST_FROM, read_live
+from planton.cluster.planning.live import read_live
 from planton.cluster.planning.order import Stage
 from planton.cluster.planning.steps import Step, change_of
 from planton.kinds import KINDS

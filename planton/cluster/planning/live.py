@@ -10,12 +10,9 @@ from planton.cluster.api.resources import NAMESPACE, POSTGRESQL, Key, ResourceTy
 from planton.cluster.api.server import Server, in_parallel, results
 from planton.cluster.ownership import OURS
 from planton.cluster.permissions.review import gathered
-from planton.cluster.planning.ahead import Ahead
+from planton.cluster.planning.ahead import LIST_FROM, Ahead
 from planton.cluster.planning.inventory import Inventory
 from planton.translate.contract import KubernetesObject
-
-LIST_FROM = 12
-"""From so many objects of one type on, a list in pages is cheaper than reading them one by one."""
 
 
 def read_live(

@@ -47,6 +47,9 @@ _PLACES: Mapping[str, tuple[Stage, int]] = {
     "Deployment": (Stage.OPERATOR, 1),
     "postgresql": (Stage.DATABASES, 0),
 }
+_LAST = (Stage.DATABASES, 1)
+_DIFFER = frozenset({"ConfigMap", "Secret", *(kind for kind, (stage, _) in _PLACES.items() if stage is Stage.OPERATOR)})
+"""Kinds of which not every object has the same place."""
 _DATABASE_KIND = next(kind.name for kind in KINDS.values() if kind.message is PostgresKubernetes)
 
 
@@ -60,7 +63,9 @@ def place(obj: Mapping[str, Any]) -> tuple[Stage, int]:
         Stage, and rank within it. What is not in the table comes with the databases.
     """
     kind = str(obj.get("kind", ""))
-    stage, rank = _PLACES.get(kind, (Stage.DATABASES, 1))
+    stage, rank = found = _PLACES.get(kind, _LAST)
+    if kind not in _DIFFER:
+        return found
     labels = (obj.get("metadata") or {}).get("labels") or {}
     if stage is Stage.OPERATOR and labels.get(KIND_LABEL) == _DATABASE_KIND:
         return Stage.DATABASES, 1

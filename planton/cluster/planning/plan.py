@@ -33,13 +33,13 @@ from planton.cluster.deleting.lost_keys import lost_keys
 from planton.cluster.operators import is_operator
 from planton.cluster.ownership import SET_LABEL, is_ours, is_pod_account, labelled, labels_of, other_managers
 from planton.cluster.permissions.review import together
-from planton.cluster.planning.ahead import Ahead
+from planton.cluster.planning.ahead import LIST_FROM, Ahead
 from planton.cluster.planning.compare import foreign_data, is_settled, is_unchanged_but_ownership, is_unchanged_by
 from planton.cluster.planning.diff import field_changes, removed_keys
 from planton.cluster.planning.effects import effects_of
 from planton.cluster.planning.ingress import closed_ingresses
-from planton.cluster.planning.inventory import Inventory, is_terminating
-from planton.cluster.planning.live import LIST_FROM, read_live
+from planton.cluster.planning.inventory import Inventory
+from planton.cluster.planning.live import read_live
 from planton.cluster.planning.order import Stage, order_key, place
 from planton.cluster.planning.safety import refusals
 from planton.cluster.planning.steps import Step, change_of
@@ -266,8 +266,7 @@ class _Planner:
         """Decides about one object; gives _ASK where the server would have to be asked and must not."""
         if key.resource is NAMESPACE:
             return self._namespace(key, desired, live, asks=asks)
-        namespace = self.inventory.namespaces.get(key.namespace) if key.namespace else None
-        if namespace is not None and is_terminating(namespace):
+        if key.namespace in self.inventory.existing.terminating_namespaces:
             return _Outcome(refused=[going_away(key.namespace)], going=key.namespace)
         if refused := self._place_refusals(key, live):
             return _Outcome(refused=refused)
@@ -304,7 +303,7 @@ class _Planner:
     def _namespace(self, key: Key, desired: KubernetesObject, live: KubernetesObject | None, *, asks: bool) -> _Outcome:
         if live is None:
             return self._new(key, desired, asks=asks)
-        if is_terminating(live):
+        if key.name in self.inventory.existing.terminating_namespaces:
             return _Outcome(refused=[going_away(key.name)], going=key.name)
         if is_ours(live):
             return _Outcome(_untouched(key, desired))

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from planton.cluster.api.connection import Connection
-from planton.cluster.api.resources import SECRET, SERVICE
+from planton.cluster.api.resources import SERVICE
 from planton.cluster.api.server import Server
 from planton.cluster.changes import Plan, PlanOptions, Progress, ProgressEvent
-from planton.cluster.ownership import OURS
 from planton.cluster.permissions.advice import advised, operator_in, works_of_plan
 from planton.cluster.permissions.withheld import plan_permitted
 from planton.cluster.planning import admission
-from planton.cluster.planning.ahead import Ahead
+from planton.cluster.planning.ahead import LIST_FROM, Ahead
 from planton.cluster.planning.facts import Facts, facts_in_force
 from planton.cluster.planning.ingress import OF_DATABASES
-from planton.cluster.planning.inventory import Inventory, read_inventory
-from planton.cluster.planning.live import LIST_FROM
+from planton.cluster.planning.inventory import read_inventory
 from planton.cluster.planning.planning import plan_set
 from planton.cluster.planning.references import resolve
 from planton.cluster.planning.refresh import Refresh
@@ -26,7 +24,7 @@ from planton.manifest import Manifests
 from planton.rendering import render
 from planton.translate.archive_sources import wanted_sources
 from planton.translate.database_facts import source_message
-from planton.translate.names import GENERATION_ANNOTATION, namespace_of
+from planton.translate.names import GENERATION_ANNOTATION
 from planton.translate.secret_fields import secret_places
 from planton.types import PostgresKubernetes, Resource
 
@@ -68,19 +66,18 @@ def _plan(
     server = Server(connection, "read")
     # A plain tuple: it is gone through more than ten times.
     resources = tuple(messages)
-    places = list(secret_places(resources))
     progress(ProgressEvent("read", 0, 0, str(connection.identity)))
     inventory = read_inventory(
         server,
         set_operator=admission.operator_of(resources),
         chosen=options.operator_namespace,
         hostnames=any(isinstance(one, PostgresKubernetes) and one.spec.ingress.enabled for one in resources),
-        secrets=places,
+        secrets=secret_places(resources),
         sources=wanted_sources(resources),
         ahead=ahead,
     )
     admission.check_operators(resources, inventory)
-    _begin(ahead, server.during("plan"), resources, inventory, {space for space, _ in places})
+    _begin(ahead, server.during("plan"), resources)
     values = resolve(server, messages, inventory.existing)
     rendering = render(messages, inventory.platform, replace(inventory.existing, values=values))
     admission.check_credentials(resources, rendering.platform)
@@ -132,15 +129,8 @@ def _plan(
     return with_store_checks(plan, server, facts, options, report)
 
 
-def _begin(
-    ahead: Ahead, server: Server, resources: Sequence[Resource], inventory: Inventory, with_keys: Collection[str]
-) -> None:
-    """Begins the lists for which the set is probably large enough (live.py, ingress.py): a wrong guess costs one."""
-    databases = [one for one in resources if isinstance(one, PostgresKubernetes)]
-    has_keys = inventory.platform is not None and bool(inventory.platform.secret_name)
-    if (has_keys or admission.operator_of(resources) in with_keys) and len(
-        {namespace_of(one) for one in databases} & inventory.namespaces.keys()
-    ) >= LIST_FROM:
-        ahead.begin(server, SECRET, labels=OURS)
-    if sum(not one.spec.ingress.enabled for one in databases) >= LIST_FROM:
+def _begin(ahead: Ahead, server: Server, resources: Sequence[Resource]) -> None:
+    """Begins the list for which the set is probably large enough (ingress.py): a wrong guess costs one."""
+    closed = (isinstance(one, PostgresKubernetes) and not one.spec.ingress.enabled for one in resources)
+    if sum(closed) >= LIST_FROM:
         ahead.begin(server, SERVICE, labels=OF_DATABASES)

@@ -82,6 +82,8 @@ def _version(key: Key, desired: KubernetesObject, live: KubernetesObject, option
 def _volume(key: Key, desired: KubernetesObject, live: KubernetesObject) -> list[str]:
     before_text = str((live.get("volume") or {}).get("size") or "")
     after_text = str((desired.get("volume") or {}).get("size") or "")
+    if before_text == after_text:
+        return []
     before, after = parse_quantity(before_text), parse_quantity(after_text)
     if before is None or after is None or after >= before:
         return []
