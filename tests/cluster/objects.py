@@ -111,6 +111,16 @@ def deployment(space: str, name: str = "worker", **container: Any) -> Object:
     }
 
 
+def foreign_database(space: str, name: str = "") -> Object:
+    """A database as somebody makes it who never heard of planton."""
+    return {
+        "apiVersion": "acid.zalan.do/v1",
+        "kind": "postgresql",
+        "metadata": {"name": name or f"db-{space}", "namespace": space},
+        "spec": {"teamId": "them", "numberOfInstances": 1, "postgresql": {"version": "16"}, "volume": {"size": "1Gi"}},
+    }
+
+
 def everything(space: str) -> list[Object]:
     """Makes a set with one object of each kind that needs no CRD, in no order."""
     return [

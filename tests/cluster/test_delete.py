@@ -12,7 +12,7 @@ import planton
 from planton.cluster import Change, DeleteOptions
 from planton.errors import ClusterError, RefusedError, WaitError
 from tests.cluster.conftest import Installed, words
-from tests.cluster.objects import Object
+from tests.cluster.objects import Object, foreign_database
 from tests.manifests import ACCESS_KEY, database
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("store")]
@@ -159,7 +159,7 @@ def test_nothing_goes_that_is_not_named(installed: Installed, name: str, options
         delete(installed, database(name), **options)
     assert f"postgresql/{name}/db-{name}" in str(caught.value)
     assert "stay unless each is named" in str(caught.value)
-    with pytest.raises(RefusedError, match="only by name"):
+    with pytest.raises(RefusedError, match="give the one that it had, with -f"):
         delete(installed, database(name), f"{name}-b")
     assert installed.database(name)
 
@@ -347,10 +347,8 @@ def test_a_stateful_set_that_takes_its_volumes_along_is_refused(installed: Insta
 
 
 def test_a_database_that_others_made_is_not_deleted(installed: Installed, name: str) -> None:
-    spec = {"teamId": "them", "numberOfInstances": 1, "postgresql": {"version": "16"}, "volume": {"size": "1Gi"}}
-    theirs = {"apiVersion": "acid.zalan.do/v1", "kind": "postgresql", "metadata": {"name": f"db-{name}"}, "spec": spec}
     installed.api.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
-    installed.api.request("POST", f"/apis/acid.zalan.do/v1/namespaces/{name}/postgresqls", theirs)
+    installed.api.request("POST", f"/apis/acid.zalan.do/v1/namespaces/{name}/postgresqls", foreign_database(name))
     try:
         with pytest.raises(RefusedError, match="was not made by planton"):
             delete(installed, database(name), name)

@@ -55,6 +55,8 @@ from planton.translate.names import (
 from planton.translate.policy import ENCRYPTION_KEYS
 from planton.types import PostgresKubernetes, PostgresOperatorKubernetes, Resource
 
+_HOLDS_KEY = "holds the key with which backups are encrypted; stays, and is deleted by hand when none is needed"
+
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
@@ -228,7 +230,7 @@ def _targets(messages: Sequence[Resource], inventory: Inventory, options: Delete
             reasons.append(
                 f"several databases are named {name}: say which one, {spaces}"
                 if found
-                else f"no database {word} is in the manifests: a database is deleted only by name"
+                else f"no database {word} is in the manifests: give the one that it had, with -f"
             )
             continue
         place = (namespace_of(found[0]), cluster_name(name))
@@ -382,10 +384,18 @@ def _copy_steps(
         return [_step(key, secret, goes=False, reason="stays: it is the operator's own")]
     if not is_applied_by_us(secret):
         return [_step(key, secret, goes=False, reason="stays: it was not made by planton")]
-    if namespace == inventory.operator_namespace and ENCRYPTION_KEYS & set(secret.get("data") or {}):
-        reason = "holds the key with which backups are encrypted; stays, and is deleted by hand when none is needed"
-        return [_step(key, secret, goes=False, reason=reason)]
+    if _may_hold_last_key(server, key, secret, inventory.operator_namespace):
+        return [_step(key, secret, goes=False, reason=_HOLDS_KEY)]
     return [_step(key, secret, goes=True)]
+
+
+def _may_hold_last_key(server: Server, key: Key, secret: KubernetesObject, home: str) -> bool:
+    """Whether a Secret has a key with which backups are encrypted and is no copy of one that the operator has."""
+    data = secret.get("data") or {}
+    held = {name: data[name] for name in ENCRYPTION_KEYS if name in data}
+    own = server.get(Key(SECRET, home, key.name)) if held and home and key.namespace != home else None
+    there = (own or {}).get("data") or {}
+    return any(there.get(name) != value for name, value in held.items())
 
 
 def _operator_steps(server: Server, message: PostgresOperatorKubernetes, options: DeleteOptions) -> list[Step]:
@@ -397,15 +407,19 @@ def _operator_steps(server: Server, message: PostgresOperatorKubernetes, options
             key = key_of(obj, resource)
             if key.namespace not in ("", namespace) and resource is not SECRET:
                 continue
-            steps.append(_operator_step(key, resource, obj, options))
+            steps.append(_operator_step(server, key, resource, obj, namespace, options))
     return steps
 
 
-def _operator_step(key: Key, resource: ResourceType, obj: KubernetesObject, options: DeleteOptions) -> Step:
+def _operator_step(
+    server: Server, key: Key, resource: ResourceType, obj: KubernetesObject, home: str, options: DeleteOptions
+) -> Step:
     if not is_applied_by_us(obj):
         return _step(key, obj, goes=False, reason="stays: it was not made by planton")
     if resource is SECRET and not options.storage_secret:
         return _step(key, obj, goes=False, reason="storage Secret; stays")
+    if resource is SECRET and _may_hold_last_key(server, key, obj, home):
+        return _step(key, obj, goes=False, reason=_HOLDS_KEY)
     return _step(key, obj, goes=True)
 
 

@@ -130,7 +130,7 @@ def plan_objects(
     archives = with_encryption(archives, wanted, {**live, **_read(server, former_secrets(archives, live))})
     record = read_record_change(server, archives)
     archives = _with_resumed(server, archives, record, wanted, inventory)
-    _check_archives(archives, record, lost_keys(archives, wanted, live), options)
+    _check_archives(archives, record, lost_keys(archives, wanted, live, server.get), options)
     spaces = frozenset(key.name for key in keys if key.resource is NAMESPACE)
     planner = _Planner(server, inventory, options, spaces, archives, untried(keys, inventory))
     # Most are decided without a question to the server, and those need no thread.
