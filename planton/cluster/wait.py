@@ -121,16 +121,17 @@ def pending_crd(server: Server) -> list[Pending]:
     Returns:
         Empty when the CRD is established and the server serves it.
     """
+    # Established is said a moment before it is served. Besides, whoever applies databases beside an operator that stays
+    # as it is may list them everywhere, and need not be allowed to look at the CRD.
+    if server.list(POSTGRESQL, metadata_only=True) is not None:
+        return []
     crd = server.get(CRD_KEY)
     if crd is None:
         return [Pending(f"{CRD_KEY.subject}: the operator has not registered it yet")]
     conditions = {one["type"]: one["status"] for one in (crd.get("status") or {}).get("conditions") or ()}
     if conditions.get("Established") != "True":
         return [Pending(f"{CRD_KEY.subject}: not established yet")]
-    # Established is said a moment before it is served.
-    if server.list(POSTGRESQL, metadata_only=True) is None:
-        return [Pending(f"{CRD_KEY.subject}: established, and not served yet")]
-    return []
+    return [Pending(f"{CRD_KEY.subject}: established, and not served yet")]
 
 
 def pending_rollout(server: Server, key: Key) -> list[Pending]:

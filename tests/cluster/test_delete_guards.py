@@ -11,9 +11,11 @@ import pytest
 
 import planton
 from planton.cluster import DeleteOptions
-from planton.cluster.api.connection import get
+from planton.cluster.api.connection import ApiError, Connection, get
 from planton.cluster.api.genuine import is_kind
 from planton.cluster.api.resources import key_of
+from planton.cluster.api.retry import Patience
+from planton.cluster.api.server import Server
 from planton.cluster.deleting.delete import Deleter, contents
 from planton.cluster.deleting.deletion import Deletion, plan_deletion
 from planton.cluster.planning.admission import operator_of
@@ -84,6 +86,71 @@ def test_an_operator_does_not_go_when_a_database_has_appeared_meanwhile(harness:
         deleter.run()
     assert harness.find(objects[1])
     harness.api.request("DELETE", key.path)
+
+
+def test_a_namespace_stays_where_a_server_of_others_is_away(harness: Harness, space: str) -> None:
+    """Whatever serves an APIService may have objects in it: custom metrics whose adapter was removed, as a rule."""
+    api, services = harness.api, "/apis/apiregistration.k8s.io/v1/apiservices"
+    group = f"{space}.example.org"
+    service = {
+        "metadata": {"name": f"v1.{group}"},
+        "spec": {
+            "group": group,
+            "version": "v1",
+            "groupPriorityMinimum": 100,
+            "versionPriority": 100,
+            "insecureSkipTLSVerify": True,
+            "service": {"name": "gone", "namespace": space},
+        },
+    }
+    harness.apply([namespace(space)])
+    api.request("POST", services, service)
+    try:
+        until(lambda: any(one["name"] == group for one in api.request("GET", "/apis")["groups"]))
+        live = harness.get(namespace(space))
+        key = key_of(namespace(space))
+        step = Step(key, change_of(key, "deleted"), Stage.DATABASES, 0, uid=live["metadata"]["uid"])
+        connection = Connection(harness.connection.client, harness.connection.identity)
+        connection.patience = Patience(seconds=0.5)
+        deletion = Deletion((), (), (), (step,), {})
+        deleter = Deleter(Server(connection, "delete"), deletion, deadline=Deadline(10.0), progress=lambda event: None)
+        (change,) = deleter.run()
+    finally:
+        api.request("DELETE", f"{services}/v1.{group}")
+    assert (change.action, change.reason) == (
+        "skipped",
+        f"stays: whether it is empty cannot be told, /apis/{group}/v1 does not answer (HTTP status 503)",
+    )
+    assert "deletionTimestamp" not in harness.get(namespace(space))["metadata"]
+
+
+@pytest.mark.usefixtures("served")
+def test_who_cannot_take_a_permission_back_says_so(
+    harness: Harness, space: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server went away behind the permission to delete: nothing else would say that the database has it."""
+    made = _database_of(space)
+    harness.apply([namespace(space), made])
+    key = key_of(made)
+    step = Step(key, change_of(key, "deleted"), Stage.DATABASES, 0, uid=harness.get(made)["metadata"]["uid"])
+    deleter = Deleter(
+        harness.server, Deletion((), (step,), (), (), {}), deadline=Deadline(10.0), progress=lambda event: None
+    )
+
+    def away(*_: object, **__: object) -> bool:
+        monkeypatch.setattr("planton.cluster.api.server.Server.get", away)
+        raise ApiError("no answer", is_passing=True, reason="NoConnection", remedy="Wait.")
+
+    monkeypatch.setattr("planton.cluster.api.server.Server.delete", away)
+    with pytest.raises(ClusterError) as caught:
+        deleter.run()
+    monkeypatch.undo()
+    assert caught.value.remedy.splitlines() == [
+        "Wait.",
+        f"postgresql/{space}/db-a may be permitted to be deleted from now on (its annotation delete-clustername): the "
+        "same command goes on from there, and an apply of its manifest takes that back.",
+    ]
+    assert harness.get(made)["metadata"]["annotations"] == {"delete-clustername": "db-a"}
 
 
 @pytest.mark.usefixtures("served")

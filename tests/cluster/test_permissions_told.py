@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from planton.cli import main
-from planton.cluster.api.mask import Scrubber
 from planton.cluster.failure import with_changes
 from planton.cluster.permissions.advice import advise
 from planton.cluster.permissions.review import Need, NoPermissionError, refusals_in, told
 from planton.errors import ClusterError
+from planton.translate.planton_permissions import Work
 from tests.cli.conftest import cluster as cluster
 from tests.cli.conftest import manifests as manifests
 from tests.cli.fake import FakeCluster
@@ -37,7 +37,7 @@ def test_each_kind_is_said_of_a_few_namespaces() -> None:
 def test_all_of_it_goes_with_the_error() -> None:
     error = NoPermissionError(DENIED, phase="plan")
     assert error.denied == tuple(DENIED)
-    wrapped = with_changes(error, (), phase="apply", waited=0.0, scrubber=Scrubber())
+    wrapped = with_changes(error, (), phase="apply", waited=0.0)
     assert wrapped.denied == tuple(DENIED)
 
 
@@ -49,6 +49,25 @@ def test_the_command_for_the_administrator_names_every_namespace(monkeypatch: py
     spaces = ",".join(f"team-{number:02}" for number in range(50))
     assert f"planton permissions databases --namespaces {spaces} --user me" in error.remedy
     assert error.denied == tuple(DENIED)
+
+
+@pytest.mark.parametrize(
+    ("need", "work", "said"),
+    [
+        (Need("team-a", "", "secrets", "list"), "delete", "delete"),
+        (Need("team-a", "acid.zalan.do", "postgresqls", "get"), "backup", "backup"),
+        (Need("team-a", "", "secrets", "get"), "delete", "delete"),
+        (Need("team-a", "apps", "deployments", "patch"), "databases", "databases operator"),
+    ],
+)
+def test_the_command_asks_for_no_more_than_the_run_needs(
+    monkeypatch: pytest.MonkeyPatch, need: Need, work: Work, said: str
+) -> None:
+    monkeypatch.setattr("planton.cluster.permissions.advice._is_wide", lambda server: True)
+    monkeypatch.setattr("planton.cluster.permissions.advice._who", lambda server: "--user me")
+    error: ClusterError = NoPermissionError([need], phase="plan")
+    advise(error, None, [work])  # type: ignore[arg-type]  # Nobody is asked.
+    assert f"planton permissions {said} --user me" in error.remedy
 
 
 def test_verbose_says_all_of_it(capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifests: str) -> None:

@@ -13,17 +13,11 @@ import pytest
 from planton.cluster.api.resources import key_of
 from planton.errors import ClusterError
 from tests.cluster.conftest import Installed
-from tests.cluster.objects import Object, config_map, deployment, namespace, secret
+from tests.cluster.objects import Object, config_map, deployment, foreign_database, namespace, secret
 
 pytestmark = pytest.mark.cluster
 
 WRONG = "nonsense"
-
-
-def database(space: str) -> Object:
-    spec = {"teamId": "t", "numberOfInstances": 1, "postgresql": {"version": "17"}, "volume": {"size": "1Gi"}}
-    metadata = {"name": "db-x", "namespace": space}
-    return {"apiVersion": "acid.zalan.do/v1", "kind": "postgresql", "metadata": metadata, "spec": spec}
 
 
 @pytest.mark.parametrize("is_there", [False, True], ids=["new", "changed"])
@@ -33,9 +27,9 @@ def database(space: str) -> Object:
         (secret, ()),
         (config_map, ("metadata",)),
         (deployment, ("spec", "template", "spec")),
-        (database, ()),
-        (database, ("spec",)),
-        (database, ("spec", "postgresql")),
+        (foreign_database, ()),
+        (foreign_database, ("spec",)),
+        (foreign_database, ("spec", "postgresql")),
     ],
     ids=lambda one: one.__name__ if callable(one) else ".".join(one) or "whole",
 )
@@ -60,6 +54,10 @@ def test_a_field_that_no_type_has_is_refused(
             harness.server.apply(key, bad, dry_run=is_dry)
         assert key.subject in str(caught.value)
         assert "sentinel-value" not in str(caught.value)
+        # A definition is mended by the operator, and nothing but an upgrade mends a server.
+        remedy = "apply the operator's manifest, and wait" if make is foreign_database else f"{good['kind']} of "
+        assert remedy in caught.value.remedy
+        assert "run the same command again" in caught.value.remedy
     after = harness.find(good)
     assert (after is not None) == (before is not None) == is_there
     assert WRONG not in json.dumps(after)
@@ -70,3 +68,16 @@ def test_a_field_that_no_type_has_is_refused(
     assert len(refused) == 2
     if is_there:
         harness.api.request("DELETE", key.path)
+
+
+def test_a_value_that_the_operator_does_not_know_yet_is_refused(installed: Installed, name: str) -> None:
+    """As a version of PostgreSQL that only the next operator has: the definition is of the one that runs."""
+    harness = installed.harness
+    harness.apply([namespace(name)])
+    newer = foreign_database(name)
+    newer["spec"]["postgresql"]["version"] = "99"
+    for is_dry in (True, False):
+        with pytest.raises(ClusterError, match="Unsupported value") as caught:
+            harness.server.apply(key_of(newer), newer, dry_run=is_dry)
+        assert "apply the operator's manifest alone, and wait until it runs" in caught.value.remedy
+    assert harness.find(newer) is None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from planton.cluster.api.connection import Connection
+from planton.cluster import ProgressEvent
+from planton.cluster.api.connection import MAX_THREADS, Connection
 from planton.cluster.api.kubeconfig import open_connection
 from planton.cluster.api.retry import Patience
 from planton.cluster.cluster import Cluster
@@ -36,15 +38,26 @@ class Network:
         self.installed.apply(self.installed.operator)
 
     def connection(self, kubeconfig: Path | None = None, **patience: Any) -> Connection:
-        """Connects through the proxy, without long pauses, and with little time for an answer."""
+        """Connects through the proxy, without long pauses; a test of silence says how much of it is too much.
+
+        A machine that does other things keeps an answer back for longer than a test wants to wait for one.
+        """
         made = open_connection(kubeconfig or self.proxy.kubeconfig(self.folder / "kubeconfig"), None)
-        usual: dict[str, Any] = {"sleep": lambda seconds: time.sleep(min(seconds, 0.005)), "silence": 1.0}
+        usual: dict[str, Any] = {"sleep": lambda seconds: time.sleep(min(seconds, 0.005)), "silence": 10.0}
         made.patience = Patience(**{**usual, **patience})
         return made
 
-    def harness(self, **patience: Any) -> Harness:
-        """The same below manifests."""
-        return Harness(self.api, self.connection(**patience))
+    def harness(self, *, known: bool = False, **patience: Any) -> Harness:
+        """The same below manifests.
+
+        Args:
+            known: Whether the server counts as one that has answered before, else it is given up after two attempts.
+            **patience: As of Patience.
+        """
+        made = Harness(self.api, self.connection(**patience))
+        if known:
+            made.connection.patience.answered()
+        return made
 
     def cluster(self, **patience: Any) -> Cluster:
         """The same as users have it."""
@@ -96,6 +109,35 @@ def calm(network: Network) -> Iterator[Network]:
     network.proxy.reset()
     yield network
     network.proxy.reset()
+
+
+def in_the_middle(number: int, change: Callable[[], None]) -> Callable[[ProgressEvent], None]:
+    """Changes something once, when so many ConfigMaps are written and others are not.
+
+    Each thread of an apply tells of its own, so the others are held back until it is done: a certificate takes long to
+    make on a machine that does other things, and nothing would be left that it could disturb.
+
+    Args:
+        number: How many.
+        change: What is done.
+
+    Returns:
+        What is told of an apply's progress.
+    """
+    once, is_done = threading.Lock(), threading.Event()
+
+    def progress(event: ProgressEvent) -> None:
+        if event.phase != "configuration" or event.done < number:
+            return
+        if once.acquire(blocking=False):
+            assert event.done < event.total - MAX_THREADS, "it is nearly over"
+            try:
+                change()
+            finally:
+                is_done.set()
+        assert is_done.wait(60.0)
+
+    return progress
 
 
 def fresh(stem: str) -> str:

@@ -236,11 +236,16 @@ class Handler(BaseHTTPRequestHandler):
         self.plain = self.request
         self.plain.settimeout(20)
         try:
-            self.request = self.owner.context.wrap_socket(self.plain, server_side=True)
+            context = self.owner.context
+            self.request = context.wrap_socket(self.plain, server_side=True)
         except BaseException:
             self.plain.close()
             raise
         self.owner.hold(self.request, open_=True)
+        if context is not self.owner.context:
+            # Another certificate came in the middle of the handshake, when this was not open yet and was not ended.
+            with contextlib.suppress(OSError):
+                self.request.shutdown(socket.SHUT_RDWR)
         super().setup()
 
     def finish(self) -> None:

@@ -12,12 +12,11 @@ from typing import Any
 import pytest
 import trustme
 
-from planton.cluster import ProgressEvent
 from planton.cluster.api.kubeconfig import open_connection
 from planton.errors import ClusterError
 from tests.cluster.conftest import Harness, words
 from tests.cluster.objects import Object, config_map, namespace
-from tests.faults.network import Network, fresh
+from tests.faults.network import Network, fresh, in_the_middle
 from tests.faults.observed import Observed
 from tests.faults.proxy import TOKEN
 
@@ -41,14 +40,13 @@ def harness_of(network: Network, kubeconfig: Path) -> Harness:
 
 def apply_with(harness: Harness, space: str, change: Callable[[], None]) -> dict[str, str]:
     """Applies a set, in the middle of which something is changed."""
-    done: list[int] = []
+    done: list[str] = []
 
-    def progress(event: ProgressEvent) -> None:
-        if event.phase == "configuration" and event.done >= 10 and not done:
-            done.append(event.done)
-            change()
+    def changed() -> None:
+        change()
+        done.append(space)
 
-    result = words(harness.carry_out(harness.plan(many(space)), progress=progress))
+    result = words(harness.carry_out(harness.plan(many(space)), progress=in_the_middle(10, changed)))
     assert done
     return result
 

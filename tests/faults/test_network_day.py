@@ -149,7 +149,7 @@ def test_a_watch_that_is_cut_all_the_time_misses_nothing(calm: Network, observed
 def test_a_wait_goes_on_over_an_outage_and_ends_at_its_timeout(calm: Network, observed: Observed) -> None:
     """Its own bound counts, and not the one of a request."""
     name = fresh("q")
-    cluster = calm.cluster(sleep=None, seconds=0.5, silence=0.5)
+    cluster = calm.cluster(sleep=None, seconds=0.5)
     told: list[str] = []
     began = 0.0
 
@@ -162,7 +162,7 @@ def test_a_wait_goes_on_over_an_outage_and_ends_at_its_timeout(calm: Network, ob
 
     with pytest.raises(WaitError) as caught:
         # No pod of a sandbox is ever ready.
-        cluster.apply(planton.loads(database(name)), timeout=6.0, wait=True, progress=wait_is_on)
+        cluster.apply(planton.loads(database(name)), timeout=8.0, wait=True, progress=wait_is_on)
     assert any("the API server" in one for one in told)
     assert [one for one in caught.value.pending if "db-" in one], str(caught.value)
     assert "API server" not in str(caught.value)

@@ -186,7 +186,19 @@ def test_status_of_many_with_one_closed(
 def test_a_reader_plans_an_unchanged_operator(world: World) -> None:
     account = Account(world, "reading", ["read"])
     assert not account.plan(OPERATOR).changed
+    # An apply of it waits for the operator, and needs no more either.
+    assert not account.apply(OPERATOR).changed
     assert account.refused() == []
+
+
+def test_new_databases_beside_an_unchanged_operator_need_no_more_than_databases(world: World) -> None:
+    """It used to end in the middle, with Secrets and without databases, since it was to look at the CRD."""
+    account = Account(world, "beside", ["databases"])
+    place = "labels: {kubernetes.project-planton.org/namespace: open-0}"
+    text = OPERATOR + manifests.database("beside", metadata=place)
+    assert {change.action for change in account.apply(text).changes} == {"created", "configured", "unchanged"}
+    assert account.refused() == []
+    assert not account.plan(text).changed
 
 
 def test_an_account_without_any_role(world: World, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

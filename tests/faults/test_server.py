@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 
 import pytest
 
-from planton.cluster import ProgressEvent
 from planton.cluster.api.server import joined
 from planton.errors import ClusterError
 from tests.cluster.conftest import words
@@ -16,7 +14,7 @@ from tests.cluster.objects import Object, config_map, namespace, secret
 from tests.faults import disturbances as bad
 from tests.faults.disturbances import says
 from tests.faults.invariants import difference
-from tests.faults.network import Network, fresh
+from tests.faults.network import Network, fresh, in_the_middle
 from tests.faults.observed import Observed
 from tests.faults.proxy import Fault, Seen, status
 
@@ -35,24 +33,12 @@ def undisturbed(network: Network) -> dict[str, str]:
     return network.picture(space)
 
 
-def at(number: int, work: Callable[[], None]) -> Callable[[ProgressEvent], None]:
-    """Does something once, when so many ConfigMaps are written."""
-    done: list[int] = []
-
-    def progress(event: ProgressEvent) -> None:
-        if event.phase == "configuration" and event.done >= number and not done:
-            done.append(event.done)
-            work()
-
-    return progress
-
-
 def test_etcd_is_killed_in_the_middle_of_an_apply(calm: Network, observed: Observed) -> None:
     expected, space = undisturbed(calm), fresh("even")
     plan = calm.direct.plan(many(space))
     restart = threading.Thread(target=calm.sandbox.restart_etcd)
     started = time.monotonic()
-    changes = calm.direct.carry_out(plan, progress=at(20, restart.start))
+    changes = calm.direct.carry_out(plan, progress=in_the_middle(20, restart.start))
     restart.join()
     assert set(words(changes).values()) == {"created"}
     assert not difference(expected, calm.picture(space))
@@ -75,7 +61,7 @@ def test_etcd_stands_still_in_the_middle_of_an_apply(calm: Network, observed: Ob
         threading.Timer(2.5, calm.sandbox.resume_etcd).start()
 
     try:
-        changes = harness.carry_out(plan, progress=at(20, stand_still))
+        changes = harness.carry_out(plan, progress=in_the_middle(20, stand_still))
     finally:
         calm.sandbox.resume_etcd()
     assert set(words(changes).values()) == {"created"}
@@ -92,10 +78,10 @@ def test_etcd_stands_still_in_the_middle_of_an_apply(calm: Network, observed: Ob
 
 def test_the_api_server_is_restarted_behind_a_proxy(calm: Network, observed: Observed) -> None:
     expected, space = undisturbed(calm), fresh("even")
-    harness = calm.harness(sleep=None, silence=10.0)
+    harness = calm.harness(sleep=None)
     plan = harness.plan(many(space))
     restart = threading.Thread(target=calm.sandbox.restart_api_server)
-    changes = harness.carry_out(plan, progress=at(20, restart.start))
+    changes = harness.carry_out(plan, progress=in_the_middle(20, restart.start))
     restart.join()
     assert set(words(changes).values()) == {"created"}
     assert not difference(expected, calm.picture(space))
@@ -124,14 +110,15 @@ def test_a_fault_that_does_not_pass_ends_in_bounded_time(calm: Network, observed
     row, fault, said = ENDLESS[name]
     expected, space = undisturbed(calm), fresh("even")
     plan = calm.harness().plan(many(space))
-    limit = 2.0
+    # There must be time for the answers before it, on a machine that does other things: it is long and not short.
+    limit, silence = 4.0, 1.0 if name == "hangs" else 10.0
 
     def from_the_thirtieth_write_on(seen: Seen) -> Fault | None:
         return fault if sum(one.is_write for one in calm.proxy.seen) > 30 else None
 
     calm.proxy.rule = from_the_thirtieth_write_on
     # Real pauses, a shorter minute.
-    harness = calm.harness(sleep=None, seconds=limit, silence=0.5)
+    harness = calm.harness(known=True, sleep=None, seconds=limit, silence=silence)
     told: list[str] = []
     started = time.monotonic()
     with harness.connection.patience.bounded(300.0, told.append), pytest.raises(ClusterError) as caught:
@@ -142,7 +129,8 @@ def test_a_fault_that_does_not_pass_ends_in_bounded_time(calm: Network, observed
     text = f"{error} {error.args!r} {error.__cause__!r} {error.__context__!r} {told}"
     assert said in text, text
     assert not [mark for mark in MARKS if mark in text]
-    assert seconds < limit + 8.0
+    # A minute is what it would take without that limit.
+    assert seconds < 30.0
     # One object, a line for all others, a remedy, and a word on what is not known.
     assert str(error).count("\n") <= 3, str(error)
     assert len(error.changes) < len(plan.changes)
@@ -164,10 +152,9 @@ def path_of(kind: str, space: str, name: str) -> str:
 
 def test_thousands_of_objects_for_a_server_that_is_gone(calm: Network, observed: Observed) -> None:
     """A hanging one is the worst: each attempt takes its time."""
-    harness = calm.harness(sleep=None, seconds=2.0, silence=0.5)
+    harness = calm.harness(known=True, sleep=None, seconds=4.0, silence=1.0)
     space = fresh("even")
-    harness.plan([namespace(space)])
-    plan = harness.plan([namespace(space), *(config_map(space, f"many-{number}") for number in range(3000))])
+    plan = calm.harness().plan([namespace(space), *(config_map(space, f"many-{number}") for number in range(3000))])
     before = len(calm.proxy.seen)
     calm.proxy.rule = lambda seen: bad.hang() if "configmaps/many-" in seen.path else None
     started = time.monotonic()
@@ -175,13 +162,13 @@ def test_thousands_of_objects_for_a_server_that_is_gone(calm: Network, observed:
         harness.carry_out(plan)
     seconds = time.monotonic() - started
     sent = len(calm.proxy.seen) - before
-    assert seconds < 20.0
+    assert seconds < 30.0
     assert sent < 100
     assert "more ended by the same, or were not tried any more" in str(caught.value)
     assert str(caught.value).count("\n") <= 3
     observed(
         "a hanging connection, slow answers",
-        f"3000 objects for a server that hangs: given up after {seconds:.1f} s where 2 s were allowed and with {sent} "
+        f"3000 objects for a server that hangs: given up after {seconds:.1f} s where 4 s were allowed and with {sent} "
         "requests, by one error",
     )
 

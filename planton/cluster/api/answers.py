@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from planton.cluster.api.genuine import is_status
-from planton.cluster.api.retry import BAD_ANSWER, NO_CONNECTION, NO_PAGE, Cause, Failure
+from planton.cluster.api.retry import BAD_ANSWER, FAILED_INSIDE, NO_CONNECTION, NO_PAGE, Cause, Failure
 
 # How OpenSSL and Python say that the other side ended the connection: "EOF occurred in violation of protocol",
 # "UNEXPECTED_EOF_WHILE_READING", "Connection reset by peer".
@@ -29,6 +29,14 @@ _LONGEST_TEXT = 1 << 16
 # By these something is decided: what one may not do, what is not there, what others have changed, which list is too
 # old. An API server never says them without a Status.
 _DECIDING = frozenset({403, _NOT_FOUND, 409, 410})
+# What proxies say of themselves: that they have waited for too long, and 5xx of their own, such as 520 to 530. Those
+# from 502 to 504 pass by themselves.
+_TIMED_OUT = 408
+_PASSING = frozenset({502, 503, 504})
+# What an API server says in plain text when it could not ask whoever authorizes, or has stumbled: k8s.io/apiserver
+# v0.36.3, pkg/endpoints/handlers/responsewriters/errors.go (InternalError), pkg/server/filters/wrap.go. And of itself,
+# while it is not ready: pkg/server/healthz/healthz.go (handleRootHealth).
+_INSIDE = ("Internal Server Error: ", "This request caused apiserver to panic.", "[+]", "[-]")
 
 
 def failure_of(error: Exception) -> Failure | None:
@@ -82,6 +90,12 @@ def refusal(error: Any) -> Failure:
         if status == _NOT_FOUND and body.strip() == "404 page not found":
             return Failure(status, NO_PAGE, "the server does not know this kind")
         return bad_answer(f"HTTP status {status} without a Status")
+    asked = retry_after(error.headers, details)
+    if asked is None and _is_of_something_else(status) and not is_status(answer):
+        if not body.startswith(_INSIDE):
+            return bad_answer(f"HTTP status {status} without a Status")
+        text = f"HTTP status {status}: the API server failed inside, as when whoever it asks for permissions is away"
+        return Failure(status, FAILED_INSIDE, text)
     listed = details.get("causes")
     causes = tuple(
         Cause(*(_cut(str(one.get(name, ""))) for name in ("reason", "message", "field")))
@@ -100,12 +114,16 @@ def refusal(error: Any) -> Failure:
         _cut(str(answer.get("reason") or ("TLS" if status == 0 else ""))),
         _cut(str(answer.get("message") or fallback)),
         causes,
-        retry_after(error.headers, details),
+        asked,
         may_have_arrived=status not in (0, _TOO_MANY),
         not_found=(str(details.get("name") or ""), str(details.get("kind") or ""))
         if status == _NOT_FOUND and answer.get("reason") == "NotFound" and isinstance(told, dict)
         else None,
     )
+
+
+def _is_of_something_else(status: int) -> bool:
+    return status == _TIMED_OUT or (status >= 500 and status not in _PASSING)
 
 
 def _cut(text: str) -> str:

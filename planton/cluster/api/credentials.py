@@ -19,6 +19,20 @@ from planton.errors import ClusterError
 _SECONDS = 10.0
 
 
+class _Current:
+    """A client, and what is known of its credentials.
+
+    Both in one value: an answer to the client before, which comes while the next one is made, says nothing of that one.
+    """
+
+    __slots__ = ("client", "is_accepted", "is_renewed")
+
+    def __init__(self, client: Any, *, is_renewed: bool) -> None:
+        self.client = client
+        self.is_renewed = is_renewed
+        self.is_accepted = False
+
+
 class Client:
     """The client that is used now. Safe for several threads."""
 
@@ -32,13 +46,12 @@ class Client:
             make: Makes another from the kubeconfig as it is now; None where there is nothing to read again.
             clock: Gives the time in seconds.
         """
-        self.now = client
+        self._current = _Current(client, is_renewed=False)
         self._make = make
         self._clock = clock
         self._lock = threading.Lock()
         self._made = clock()
-        self._is_accepted = False
-        self._has_renewed = False
+        self._failed = float("-inf")
         self.was_accepted = False
         self.problem = ""
         """Why no other could be made; free of credentials."""
@@ -47,14 +60,20 @@ class Client:
         """Says nothing of the client, whose configuration holds a token."""
         return "Client()"
 
+    @property
+    def now(self) -> Any:
+        """DynamicClient of the official client."""
+        return self._current.client
+
     def accept(self, client: Any) -> None:
         """Says that the server has accepted the credentials.
 
         Args:
             client: The one with which it was asked.
         """
-        if client is self.now:
-            self._is_accepted = self.was_accepted = True
+        current = self._current
+        if client is current.client:
+            current.is_accepted = self.was_accepted = True
 
     def is_unproven(self, client: Any) -> bool:
         """Tells whether a client was made anew after others had been accepted, and has not been accepted yet.
@@ -65,7 +84,8 @@ class Client:
         Returns:
             True when its credentials may be the old ones, read a moment too early by another request.
         """
-        return client is self.now and self._has_renewed and not self._is_accepted and self.was_accepted
+        current = self._current
+        return client is current.client and current.is_renewed and not current.is_accepted and self.was_accepted
 
     def renew(self, refused: Any, *, again: bool = False) -> bool:
         """Makes another client, unless somebody else has done so meanwhile.
@@ -78,19 +98,23 @@ class Client:
             Whether there is another one to try.
         """
         with self._lock:
-            if self.now is not refused:
+            current = self._current
+            if current.client is not refused:
                 return True
-            is_young = self._clock() - self._made < _SECONDS
-            if self._make is None or (is_young and not self._is_accepted and not (again and self.was_accepted)):
+            now = self._clock()
+            is_young = now - self._made < _SECONDS
+            is_known = is_young and not current.is_accepted and not (again and self.was_accepted)
+            # A plugin that fails is not asked by each thread in turn: it may be a window of a login each time.
+            if self._make is None or is_known or now - self._failed < _SECONDS:
                 return False
-            # Before the attempt: a plugin that takes long and fails is not asked by each thread in turn.
-            self._made = self._clock()
-            self._is_accepted = False
             try:
-                self.now = self._make()
+                made = self._make()
             except ClusterError as error:
                 self.problem = error.text
+                self._failed = self._clock()
                 return False
+            # Not before: it may have taken long, and is news all the same.
+            self._made = self._clock()
             self.problem = ""
-            self._has_renewed = True
+            self._current = _Current(made, is_renewed=True)
             return True

@@ -15,6 +15,7 @@ from typing import Any
 
 from planton.cluster.api.connection import NO_CONNECTION, ApiError
 from planton.cluster.api.mask import Scrubber
+from planton.cluster.api.refusals import Doubt, is_of_authorizer
 from planton.cluster.api.resources import POD, Key
 from planton.cluster.api.server import Server
 
@@ -58,13 +59,7 @@ def run_in_pod(
     Raises:
         ApiError: The server refused it, or could not be reached.
     """
-    try:
-        client = _open(server, namespace, pod, command, container)
-    except ApiError as error:
-        # Nothing has run yet.
-        if error.status != 401 or not server.connection.renew_credentials():
-            raise
-        client = _open(server, namespace, pod, command, container)
+    client = _opened(server, namespace, pod, command, container)
     lines = _Lines(server.scrubber)
     try:
         last = clock()
@@ -122,6 +117,20 @@ class _Lines:
         for text in self._open.values():
             if text:
                 yield self._scrubber.text(text)
+
+
+def _opened(server: Server, namespace: str, pod: str, command: Sequence[str], container: str) -> Any:
+    """Opens the connection, again where that may help: nothing has run before it is open."""
+    doubt, is_renewed = Doubt(server), False
+    while True:
+        asked = server.connection.patience.now()
+        try:
+            return _open(server, namespace, pod, command, container)
+        except ApiError as error:
+            if error.status == 401 and not is_renewed and server.connection.renew_credentials():
+                is_renewed = True
+            elif not (is_of_authorizer(error) and doubt.is_of(asked)):
+                raise
 
 
 def _open(server: Server, namespace: str, pod: str, command: Sequence[str], container: str) -> Any:

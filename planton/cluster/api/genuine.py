@@ -41,6 +41,22 @@ def is_kind(kind: str) -> Check:
     return lambda answer: answer.get("kind") == kind
 
 
+def is_group_list(answer: Mapping[str, Any]) -> bool:
+    """Tells whether an answer is the list of all groups of an API server.
+
+    One that has just started names only those that it has found up to then (kube-apiserver 1.36.3: at first that of the
+    aggregator alone), and what is in the others would be taken for nothing.
+
+    Args:
+        answer: The answer.
+
+    Returns:
+        True when it is, and has those of the server itself.
+    """
+    names = {one.get("name") for one in _dicts(answer.get("groups"))}
+    return is_kind("APIGroupList")(answer) and "apps" in names
+
+
 def is_object(key: Key, *, is_stored: bool = True) -> Check:
     """Makes the check of an answer that has to be an object.
 

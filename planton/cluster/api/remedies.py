@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import re
+
 from planton.cluster.api.retry import BAD_ANSWER, NO_CONNECTION, Attempts, Failure
 
 _PROXY_LOGIN = 407
 # Words of http.client, when a proxy refuses the way to a server (CPython 3.11 to 3.14, http/client.py, _tunnel).
 _TUNNEL_LOGIN = "Tunnel connection failed: 407"
+# Kubernetes v1.36, apimachinery pkg/util/managedfields/internal/structuredmerge.go (Apply, objectGVKNN), and
+# structured-merge-diff typed/validate.go (doMap).
+_UNKNOWN_FIELD = re.compile(
+    r"failed to create typed patch object \([^;()]*; (?P<version>[^ ,;()]*), Kind=(?P<kind>\w+)\): .*"
+    r"field not declared in schema",
+    re.DOTALL,
+)
+_DATABASES = ("acid.zalan.do/v1", "postgresql")
+# The same, apimachinery pkg/util/validation/field/errors.go (ErrorTypeNotSupported): above all a version of PostgreSQL.
+_UNKNOWN_VALUE = re.compile(r'^postgresql\.acid\.zalan\.do "[^"]*" is invalid: .*Unsupported value', re.DOTALL)
+# Kubernetes v1.36, apiserver pkg/admission/plugin/namespace/lifecycle/admission.go (Admit); pkg/util/webhook/error.go
+# (ErrCallingWebhook); pkg/admission/plugin/webhook/errors/statuserror.go (ToStatusErr);
+# pkg/admission/plugin/policy/validating/dispatcher.go; pod-security-admission, admission/admission.go.
+_TERMINATING = "because it is being terminated"
+_WEBHOOK = "failed calling webhook"
+_OF_ADMISSION = re.compile(
+    r"admission webhook \"[^\"]*\" denied the request|ValidatingAdmissionPolicy '|violates PodSecurity "
+)
 _AGAIN = "Then run the same command again: it goes on from what is done."
 _MAYBE = "Whether the server has still done it is not known; that does no harm."
 
@@ -81,11 +101,10 @@ def remedy_of(
     """
     if is_about_credentials(failure):
         return _about_credentials(failure, server, context, was_accepted, problem)
-    if failure.status == 403 and failure.reason in ("", "Forbidden"):
-        return (
-            f"The user of context {context} needs that permission. `planton permissions WORK...` prints roles: "
-            "docs/permissions.md names the works."
-        )
+    if failure.status == 403 and failure.reason in ("", "Forbidden") and not failure.is_passing:
+        return _about_a_refusal(failure.text, context)
+    if failure.is_too_large:
+        return _about_size(failure, server)
     if failure.status == _PROXY_LOGIN or (failure.status == 0 and _TUNNEL_LOGIN in failure.text):
         return (
             f"The proxy on the way to {server} wants a login: give it as http://USER:PASSWORD@HOST:PORT in proxy-url "
@@ -101,12 +120,71 @@ def remedy_of(
             f"Something else than an API server answers at {server}: a proxy or load balancer on the way, or its login?"
         )
         return _lines(f"{what} {_AGAIN}" if was_accepted else what, is_write, attempts)
+    if failure.status == 500 and (unknown := _UNKNOWN_FIELD.search(failure.text)):
+        return f"{_about_a_definition(unknown['version'], unknown['kind'])} {_AGAIN}"
+    if failure.status == 422 and _UNKNOWN_VALUE.search(failure.text):
+        return (
+            "So says the definition of databases in this cluster, as the operator that runs there has registered it. "
+            "Does the set have a newer operator, too? Then apply the operator's manifest alone, and wait until it "
+            f"runs. {_AGAIN}"
+        )
+    if failure.is_passing and _WEBHOOK in failure.text:
+        # Nothing was written: that is what it is asked for.
+        return (
+            "That admission webhook of the cluster does not answer: see to its service (`kubectl get "
+            f"validatingwebhookconfigurations,mutatingwebhookconfigurations` names it). {_AGAIN}"
+        )
     if failure.is_passing:
         who = (
             "The API server is asked too much" if failure.status == 429 else "The API server, or its etcd, is not well"
         )
         return _lines(f"{who}: `kubectl get --raw /readyz?verbose` says more. {_AGAIN}", is_write, attempts)
     return ""
+
+
+def _about_a_refusal(text: str, context: str) -> str:
+    if "exceeded quota" in text or "failed quota" in text or "status unknown for quota" in text:
+        return (
+            "It is a ResourceQuota of the namespace that forbids it, and no permission: have it raised "
+            f"(`kubectl get resourcequotas` there), or leave out what does not fit. {_AGAIN}"
+        )
+    if _TERMINATING in text:
+        return (
+            "The namespace is being deleted: wait until it is gone, then run the same command again; or leave out the "
+            "manifests of what is in it."
+        )
+    if _OF_ADMISSION.search(text):
+        return (
+            "It is a rule of the cluster that forbids it, and no permission that is missing: whoever runs the cluster "
+            "knows what it demands."
+        )
+    return (
+        f"The user of context {context} needs that permission. `planton permissions WORK...` prints roles: "
+        "docs/permissions.md names the works."
+    )
+
+
+def _about_size(failure: Failure, server: str) -> str:
+    if failure.status == 413 and failure.reason != "RequestEntityTooLarge":
+        return f"What stands between here and {server} takes no request of that size: a proxy, or a load balancer?"
+    return (
+        "It is larger than what a cluster keeps as one object, which is 1.5 MiB where nobody has set another limit for "
+        "etcd: take something out of its manifest."
+    )
+
+
+def _about_a_definition(version: str, kind: str) -> str:
+    if (version, kind) == _DATABASES:
+        return (
+            "The definition of databases in this cluster (CustomResourceDefinition postgresqls.acid.zalan.do) is of "
+            "another version of the operator, usually of an older one, and does not have that field. The operator "
+            "registers its own when it starts: apply the operator's manifest, and wait until it runs. One that may not "
+            "(enable_crd_registration: false) leaves it to you: replace the definition by the one of its version."
+        )
+    return (
+        f"{kind} of {version} has no such field in this cluster: is its API server older than others to which this is "
+        "applied? Then it has to be upgraded."
+    )
 
 
 def _lines(text: str, is_write: bool, attempts: Attempts | None) -> str:

@@ -17,8 +17,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from planton.cluster.api.readiness import Readiness
 from planton.stopping import STOPPING
 
 # What the API server passes on of whom it asks itself, with status 500: etcd that is killed or has no leader, and an
@@ -28,6 +29,12 @@ _BEHIND = re.compile(
     r"etcdserver|etcdclient: no available endpoints|transport is closing|failed calling webhook|"
     r"rpc error: code = (?:Unavailable|Unknown|Canceled|DeadlineExceeded|ResourceExhausted|Aborted)"
 )
+# What etcd says to an object beyond 1.5 MiB, and its client to one beyond 2 MiB: k8s.io/apiserver v0.36.3,
+# pkg/endpoints/handlers/rest.go (isTooLargeError), which passes both on with status 500.
+_TOO_LARGE = re.compile(r"etcdserver: request is too large|trying to send message larger than max")
+# Of admission, for as long as it has not read what it goes by: k8s.io/apiserver v0.36.3,
+# pkg/admission/plugin/namespace/lifecycle/admission.go (Admit). As a refusal, with status 403.
+_NOT_YET = "not yet ready to handle request"
 NO_CONNECTION = "NoConnection"
 """Reason of an error without an answer."""
 
@@ -36,6 +43,9 @@ BAD_ANSWER = "BadAnswer"
 
 NO_PAGE = "NoPage"
 """Reason of `404 page not found`, which an API server says in plain text, and many a proxy, too."""
+
+FAILED_INSIDE = "FailedInside"
+"""Reason of a status 500 that an API server gives in plain text."""
 
 SECONDS = 60.0
 """How long a server that has answered before is waited for: a control plane that restarts is back by then."""
@@ -107,9 +117,19 @@ class Failure:
     def is_passing(self) -> bool:
         """Whether another attempt may succeed."""
         if self.status == 500:
+            if self.is_too_large:
+                return False
             # It is also what the server says to an unknown field in an apply.
-            return self.retry_after is not None or self.reason == "ServerTimeout" or bool(_BEHIND.search(self.text))
+            is_told = self.retry_after is not None or self.reason in ("ServerTimeout", FAILED_INSIDE)
+            return is_told or bool(_BEHIND.search(self.text))
+        if self.status == 403:
+            return self.text.endswith(_NOT_YET)
         return self.status in (429, 502, 503, 504) or self.reason == NO_CONNECTION
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether an object is larger than what the cluster keeps."""
+        return self.status == 413 or (self.status == 500 and bool(_TOO_LARGE.search(self.text)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +137,7 @@ class _GivenUp:
     """What was given up for everybody, and when it may be looked at again."""
 
     failure: Failure
+    since: float
     next_look: float
 
 
@@ -149,6 +170,7 @@ class Patience:
         self._clock = clock
         self._sleep = sleep
         self._chance = chance or random.SystemRandom()
+        self.readiness = Readiness()
         self._changed = threading.Condition()
         self._bounds: list[float] = []
         self._reports: list[Callable[[str], None]] = []
@@ -203,7 +225,7 @@ class Patience:
                 return None
             if self._clock() < self._given_up.next_look:
                 return self._given_up.failure
-            self._given_up = _GivenUp(self._given_up.failure, self._clock() + _NEXT_LOOK)
+            self._given_up = replace(self._given_up, next_look=self._clock() + _NEXT_LOOK)
             return None
 
     def timeout(self, started: float) -> tuple[float, float]:
@@ -223,21 +245,25 @@ class Patience:
         """Gives the time of the clock that all of this goes by, in seconds."""
         return self._clock()
 
-    def answered(self) -> None:
-        """Notes that the server has answered: whoever waits for it, waits anew."""
+    def answered(self, started: float = math.inf) -> None:
+        """Notes that the server has answered: whoever waits for it, waits anew.
+
+        Args:
+            started: When it was asked; what was given up after that stays so, since the answer may be older.
+        """
         with self._changed:
             self._has_answered = True
             self._last_good = self._clock()
             self._down_since = None
-            self._given_up = None
+            if self._given_up is not None and started >= self._given_up.since:
+                self._given_up = None
             self._told = False
 
     def end_for_all(self, failure: Failure) -> None:
         """Gives up for everybody, unless another request has done so."""
         with self._changed:
             if self._given_up is None:
-                self._given_up = _GivenUp(failure, self._clock() + _NEXT_LOOK)
-                self._changed.notify_all()
+                self._give_up(failure, self._clock())
 
     def pause(self, failure: Failure, number: int, *, begun: float, started: float) -> bool:
         """Waits before the next attempt.
@@ -251,6 +277,7 @@ class Patience:
         Returns:
             False when there shall be no other.
         """
+        self.readiness.forget()
         if STOPPING.asked:
             return False
         with self._changed:
@@ -263,10 +290,11 @@ class Patience:
             now = self._clock()
             left = self.limit - (now - self._down_since)
             if left <= 0 and self._given_up is None:
-                self._given_up = _GivenUp(failure, now + _NEXT_LOOK)
-                self._changed.notify_all()
-            # Where others are served meanwhile it is about this request alone; where none is, all end by the above.
-            left = min(left, _ALONE * self.limit - (now - begun))
+                self._give_up(failure, now)
+            # Where others are served meanwhile it is about this request alone; where none is, all end by the above: one
+            # that failed first, while what others had asked before was still answered, too.
+            if now - self._last_good < (_ALONE - 1.0) * self.limit:
+                left = min(left, _ALONE * self.limit - (now - begun))
             if left <= 0 or number >= _MOST_ATTEMPTS or self._given_up is not None:
                 return False
             seconds = min(self._seconds_of(failure, number), left)
@@ -312,6 +340,10 @@ class Patience:
                 if self._changed.wait_for(lambda: self._given_up is not None, min(left, _SLICE)):
                     return False
         return not STOPPING.asked
+
+    def _give_up(self, failure: Failure, now: float) -> None:
+        self._given_up = _GivenUp(failure, now, now + _NEXT_LOOK)
+        self._changed.notify_all()
 
     def _seconds_of(self, failure: Failure, number: int) -> float:
         usual = self._chance.uniform(0.0, min(_FIRST_PAUSE * 2.0 ** (number - 1), _LONGEST_PAUSE))
@@ -362,7 +394,6 @@ class Attempts:
     @property
     def whole(self) -> float:
         """Gives the seconds that one answer may take from its first byte to its last."""
-        """Seconds for the whole of an answer."""
         return self._patience.whole()
 
     @property
@@ -376,9 +407,8 @@ class Attempts:
         return self._patience.now() - self._begun
 
     def answered(self) -> None:
-        """Notes that the server has answered: whoever waits for it, waits anew."""
-        """Says that the server did what was asked, or refused it for a reason of its own."""
-        self._patience.answered()
+        """Notes that the server did what was asked, or refused it for a reason of its own."""
+        self._patience.answered(self._started)
 
     def again(self, failure: Failure) -> bool:
         """Waits for the next attempt.

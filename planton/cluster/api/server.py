@@ -13,6 +13,7 @@ from planton.cluster.api import connection
 from planton.cluster.api.connection import MAX_THREADS, ApiError, Connection, Request
 from planton.cluster.api.genuine import Check, is_deletion, is_list, is_object
 from planton.cluster.api.mask import Scrubber
+from planton.cluster.api.refusals import Doubt, is_of_authorizer
 from planton.cluster.api.resources import Key, ResourceType
 from planton.cluster.ownership import MANAGER
 from planton.errors import ClusterError
@@ -65,7 +66,23 @@ class Server:
         Raises:
             ApiError: The server refused, or could not be reached.
         """
-        return self.connection.send(request, subject=subject, phase=self.phase, scrub=self.scrubber.text, check=check)
+        doubt: Doubt | None = None
+        may_have_arrived = False
+        patience = self.connection.patience
+        while True:
+            asked = patience.now()
+            try:
+                return self.connection.send(
+                    request, subject=subject, phase=self.phase, scrub=self.scrubber.text, check=check
+                )
+            except ApiError as error:
+                # Also of an attempt before the refusal: a server that restarts may have done it in its former life.
+                may_have_arrived = error.may_have_arrived = may_have_arrived or error.may_have_arrived
+                if not is_of_authorizer(error):
+                    raise
+                doubt = doubt or Doubt(self)
+                if not doubt.is_of(asked):
+                    raise
 
     def shown(self, text: str) -> str:
         """Takes credentials out of a text of others that came with no failure, such as an event.

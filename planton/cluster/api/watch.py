@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from planton.cluster.api.connection import ApiError, get
+from planton.cluster.api.refusals import Doubt, is_of_authorizer
 from planton.cluster.api.resources import ResourceType
 from planton.cluster.api.server import Server
 from planton.errors import ClusterError
@@ -109,6 +110,7 @@ class Watcher(threading.Thread):
         self._ended = threading.Event()
         self._version = ""
         self._pause = _FIRST_PAUSE
+        self._doubt: Doubt | None = None
 
     def stop(self) -> None:
         """Ends the thread, with the next word of the server at the latest."""
@@ -151,7 +153,7 @@ class Watcher(threading.Thread):
         pieces = self._server.connection.open(
             request, subject=subject, phase="watch", scrub=self._server.scrubber.text, silence=_SILENCE
         )
-        said = False
+        said, asked = False, self._server.connection.patience.now()
         try:
             for line in lines(pieces):
                 if self._ended.is_set():
@@ -161,6 +163,11 @@ class Watcher(threading.Thread):
         except ApiError as error:
             if error.status == 410:
                 raise _TooOldError from None
+            if is_of_authorizer(error):
+                doubt, self._doubt = self._doubt or Doubt(self._server), None
+                if doubt.is_of(asked):
+                    self._doubt = doubt
+                    return True
             # Silence, or an end in the middle, after it had worked is what a restart of the server looks like.
             if said and error.status == 0:
                 # A proxy that cuts each answer after its first line shall not be asked without a pause.

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from planton.catalogue.model import Catalogue
 from planton.cluster.api import connection
 from planton.cluster.api.connection import ApiError
-from planton.cluster.api.genuine import is_kind
+from planton.cluster.api.genuine import is_group_list, is_kind
 from planton.cluster.api.resources import (
     POD,
     POSTGRESQL,
@@ -43,11 +43,20 @@ from planton.translate.names import (
     is_storage_secret,
     own_secret_names,
 )
+from planton.words import first_few
 
 _DATE_KEY = "delete_annotation_date_key"
 _NAME_KEY = "delete_annotation_name_key"
 _TAKES = 5
+# So many of what keeps a namespace are named.
+_NAMED = 5
 _LATE_SECONDS = 20.0
+_STILL = (
+    "{} may be permitted to be deleted from now on (its annotation "
+    + DELETE_ANNOTATION
+    + "): the same command goes on "
+    "from there, and an apply of its manifest takes that back."
+)
 
 # What every namespace has by itself, or what comes and goes with others.
 _IGNORED_KINDS = frozenset({"Event", "Endpoints", "EndpointSlice", "Lease", "ControllerRevision", "PodMetrics"})
@@ -117,7 +126,6 @@ class Deleter:
                 self._changes,
                 phase="delete",
                 waited=self._deadline.waited,
-                scrubber=self._server.scrubber,
             )
             # With the place of it and without the error itself, whose text may hold anything.
             raise told.with_traceback(error.__traceback__) from None
@@ -230,8 +238,9 @@ class Deleter:
                 self._permit(step.key, step.uid, before)
             # Its status and its annotations change all the time; the uid says that it is the same object.
             found = self._server.delete(step.key, uid=step.uid)
-        except BaseException:
-            self._take_back(step.key, step.uid, before)
+        except BaseException as error:
+            if not self._take_back(step.key, step.uid, before) and isinstance(error, ClusterError):
+                error.remedy = "\n".join(part for part in (error.remedy, _STILL.format(step.key.subject)) if part)
             raise
         finally:
             STOPPING.permitted.discard(step.key.subject)
@@ -291,22 +300,26 @@ class Deleter:
             if not error.is_absent and error.status != 409:
                 raise
 
-    def _take_back(self, key: Key, uid: str, before: dict[str, str | None]) -> None:
-        """Takes a permission back that has not been used: it would let anybody delete the database at any time."""
+    def _take_back(self, key: Key, uid: str, before: dict[str, str | None]) -> bool:
+        """Takes a permission back that has not been used: it would let anybody delete the database at any time.
+
+        Returns:
+            False when it may still be there; the next apply takes it away.
+        """
         for _ in range(_TAKES):
             try:
                 live = self._server.get(key) if before else None
                 # What is being deleted keeps it, or the operator would clean nothing up.
                 if live is None or live["metadata"]["uid"] != uid or live["metadata"].get("deletionTimestamp"):
-                    return
+                    return True
                 version = live["metadata"]["resourceVersion"]
                 self._server.merge(key, {"metadata": {"uid": uid, "resourceVersion": version, "annotations": before}})
-                return
+                return True
             except ClusterError as error:
                 # The operator writes a status for the permission itself: with that in between it is looked at again.
                 if not (isinstance(error, ApiError) and error.status == 409):
-                    # The failure that is on its way says more; the next apply takes it away.
-                    return
+                    return False
+        return False
 
     def _wait_for_cleaning(self) -> None:
         if not self._deletion.is_cleaned_up:
@@ -344,10 +357,16 @@ class Deleter:
     def _namespace(self, step: Step) -> Change:
         if step.change.action != "deleted":
             return step.change
-        left = contents(self._server, step.key.name, self._deletion.settings)
+        try:
+            left = contents(self._server, step.key.name, self._deletion.settings)
+        except ApiError as error:
+            # A kind of others, whose own server is away (an APIService): what is of it in there nobody can say.
+            if not (error.is_passing and error.status):
+                raise
+            why = f"{error.subject} does not answer (HTTP status {error.status})"
+            return change_of(step.key, "skipped", reason=f"stays: whether it is empty cannot be told, {why}")
         if left:
-            names = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
-            return change_of(step.key, "skipped", reason=f"stays: it is not empty ({names})")
+            return change_of(step.key, "skipped", reason=f"stays: it is not empty ({first_few(left, _NAMED)})")
         return self._one(step)
 
 
@@ -401,7 +420,7 @@ def contents(server: Server, namespace: str, settings: dict[str, str]) -> list[s
 def _all_types(server: Server) -> list[ResourceType]:
     """Asks the server for every kind that can stand in a namespace."""
     roots = ["/api/v1"]
-    groups = server.send(connection.get("/apis"), "API groups", is_kind("APIGroupList"))[1]
+    groups = server.send(connection.get("/apis"), "API groups", is_group_list)[1]
     for group in groups["groups"]:
         # Not every kind is in every version: Istio's EnvoyFilter is in none that is preferred.
         versions = [group["preferredVersion"], *group["versions"]]

@@ -123,8 +123,12 @@ def advise(error: ClusterError, connection: Connection, works: Collection[Work],
     is_grant = _GRANT in error.text
     if not denied and not is_grant:
         return
-    wanted: set[Work] = {one.work for one in denied if one.work} | ({"operator"} if is_grant else set())
-    if not wanted:
+    # Whoever may delete need not be given what prunes, where both have what is missing.
+    missing = [one for one in denied if one.work]
+    wanted = {one.work for one in missing if one.work and not {"read", *works} & set(one.works)}
+    if is_grant:
+        wanted.add("operator")
+    if not missing and not wanted:
         return
     text = reworded(error.text)
     ordered = [one for one in WORKS if one in wanted | set(works)]

@@ -27,6 +27,7 @@ from planton.cluster.planning.order import Stage
 from planton.cluster.planning.steps import Decisions, Step, with_action
 from planton.errors import ClusterError
 from planton.translate.archive_record import RECORD_CONFIGMAP
+from planton.words import first_few
 
 _MOST_NAMES = 10
 _OF_DATABASES = (NAMESPACE, POSTGRESQL, SECRET, SERVICE, SERVICE_ACCOUNT)
@@ -206,12 +207,8 @@ def not_in_part(shared: Sequence[str], databases: Sequence[str]) -> str:
         if len(databases) == 1
         else ("would inherit the new settings without their own")
     )
-    return f"{_some(databases)} {verb}: {_some(shared)} would change. So that is not written either"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return ", ".join(names[:_MOST_NAMES]) + more
+    closed, changing = first_few(databases, _MOST_NAMES), first_few(shared, _MOST_NAMES)
+    return f"{closed} {verb}: {changing} would change. So that is not written either"
 
 
 def _is_leaving(step: Step) -> bool:

@@ -13,9 +13,11 @@ from typing import Any, NamedTuple, TypeVar
 
 from planton.cluster.api.connection import ApiError, Request
 from planton.cluster.api.genuine import is_kind
+from planton.cluster.api.refusals import Doubt, is_of_authorizer
 from planton.cluster.api.resources import Key, ResourceType
 from planton.cluster.api.server import Server, in_parallel, joined, results
 from planton.translate.planton_permissions import PERMISSIONS, Work
+from planton.words import first_few
 
 R = TypeVar("R")
 
@@ -66,7 +68,12 @@ class Need(NamedTuple):
     @property
     def work(self) -> Work | None:
         """The work for which `planton permissions` prints a role that has it; None for none."""
-        found = [
+        return next(iter(self.works), None)
+
+    @property
+    def works(self) -> list[Work]:
+        """The works of which each has it, in their order."""
+        return [
             one.work
             for one in PERMISSIONS
             if self.verb in one.verbs
@@ -74,7 +81,6 @@ class Need(NamedTuple):
             and one.resource in (self.resource, "*")
             and (not one.names or not self.name or self.name in one.names)
         ]
-        return found[0] if found else None
 
 
 class NoPermissionError(ApiError):
@@ -124,15 +130,14 @@ def told(denied: Sequence[Need], *, every: bool = False) -> str:
     for words in spaces.values():
         # A single one more is not worth a line about it.
         whole = len(words) if every or len(words) <= _MOST_LINES + 1 else _MOST_LINES
-        lines += [line + _some(names[line], _MOST_NAMES) for line in list(words.values())[:whole]]
+        lines += [line + _in_brackets(names[line], _MOST_NAMES) for line in list(words.values())[:whole]]
         if others := list(words)[whole:]:
-            lines.append(f"and the same in {len(others)} more{_some(others, _MOST_SPACES)}")
+            lines.append(f"and the same in {len(others)} more{_in_brackets(others, _MOST_SPACES)}")
     return "\n  ".join(lines)
 
 
-def _some(names: Sequence[str], most: int) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f" ({', '.join(names[:most])}{more})" if names else ""
+def _in_brackets(names: Sequence[str], most: int) -> str:
+    return f" ({first_few(names, most)})" if names else ""
 
 
 def remedy_for(denied: Iterable[Need]) -> str:
@@ -198,7 +203,8 @@ def denied_in(error: BaseException) -> tuple[Need, ...]:
     """
     if isinstance(error, NoPermissionError):
         return error.denied
-    if not isinstance(error, ApiError) or error.status != 403:
+    # What a webhook quotes is not about this caller.
+    if not isinstance(error, ApiError) or not is_of_authorizer(error):
         return ()
     match = _REFUSAL.search(error.text)
     if match is None:
@@ -278,7 +284,8 @@ def needs_of(key: Key, verbs: str) -> list[Need]:
 def denied_of(server: Server, wanted: Iterable[Need]) -> list[Need]:
     """Asks the server what is not allowed, in few requests where much is.
 
-    First for all objects of all namespaces; then for each namespace, and for each name; then as it is.
+    First for all objects of all namespaces; then for each namespace, and for each name; then as it is. All of it again
+    where the server has only just started, and knows nobody yet.
 
     Args:
         server: The API server.
@@ -290,13 +297,24 @@ def denied_of(server: Server, wanted: Iterable[Need]) -> list[Need]:
     Raises:
         ApiError: It could not be reached.
     """
+    wanted = set(wanted)
+    doubt, patience = Doubt(server), server.connection.patience
+    while True:
+        asked = patience.now()
+        denied = _denied(server, wanted)
+        if not denied or not doubt.is_of(asked):
+            return denied
+
+
+def _denied(server: Server, wanted: Iterable[Need]) -> list[Need]:
     kinds: dict[Need, list[Need]] = defaultdict(list)
-    for one in set(wanted):
+    for one in wanted:
         kinds[_everywhere(one)].append(one)
     answers = _ask(server, kinds)
     # Sorted only now: of thousands nearly always none is left.
     left = sorted(one for kind, found in kinds.items() if not answers[kind] for one in found)
-    for widen in (_in_its_namespace, _by_its_name):
+    # The fewer questions first: copies in many namespaces have few names, what is in one namespace has many.
+    for widen in sorted((_in_its_namespace, _by_its_name), key=lambda one: len(set(map(one, left)))):
         counted = Counter(widen(one) for one in left)
         # What was denied for all of them is not asked again, nor is one question made of a single one.
         answers = _ask(server, [one for one, count in counted.items() if count > 1 and one != _everywhere(one)])
