@@ -19,6 +19,15 @@ _REFERENCE = re.compile(
 )
 _CREDENTIAL_KEY = re.compile(r"(access|api|account|libsodium|pgp|sas|storage|private|secret)_?key$", re.IGNORECASE)
 
+# A key in the place of a path, or of a part of one: long, with digits, and without what a name of such length has; or
+# of the form of Amazon's and Azure's secret keys, which may have slashes; or of several lines, or JSON.
+_PASTED = re.compile(
+    r"(?=.*[0-9])(?=.*[A-Za-z])"
+    r"(?:[A-Za-z0-9+=]{32,}|(?=.*[A-Z])(?=.*[a-z])(?:[A-Za-z0-9+]|/.*[+=])[A-Za-z0-9+/]{39,}={0,2})",
+    re.ASCII,
+)
+_NOT_IN_PATHS = re.compile(r"[\x00-\x1f{}\"]|-----")
+
 _LONGEST = 64
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9]*([_.-][A-Za-z0-9]+)*", re.ASCII)
 # What keys and tokens have, and field names do not: long runs of capitals and digits, long runs without a break.
@@ -63,6 +72,18 @@ def is_showable(name: str) -> bool:
         True when it looks like a name and not like a key or token.
     """
     return len(name) <= _LONGEST and _NAME.fullmatch(name) is not None and _TOKEN.search(name) is None
+
+
+def looks_like_key(text: str) -> bool:
+    """Says whether what stands in the place of a path, or of a part of one, can be a key that was pasted there.
+
+    Args:
+        text: The text.
+
+    Returns:
+        True for what no path has, and for what is as long as a key and made as one.
+    """
+    return _PASTED.fullmatch(text) is not None or _NOT_IN_PATHS.search(text) is not None
 
 
 def entry(key: str) -> str:

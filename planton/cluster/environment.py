@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from planton.cluster.api.mask import HIDDEN, is_shown_variable
+from planton.cluster.api.mask import HIDDEN, is_shown_variable, without_users
 from planton.cluster.api.resources import STATEFUL_SET, Key
 from planton.cluster.api.server import Server
 from planton.translate.contract import KubernetesObject
@@ -49,9 +49,11 @@ def environment_in(stateful_set: Mapping[str, Any]) -> list[KubernetesObject]:
 
 
 def _shown(entry: Mapping[str, Any]) -> KubernetesObject:
-    if entry.get("value") and not is_shown_variable(str(entry.get("name", ""))):
-        return {**entry, "value": HIDDEN}
-    return dict(entry)
+    if not entry.get("value"):
+        return dict(entry)
+    shown = is_shown_variable(str(entry.get("name", "")))
+    # Others write addresses with a password in them.
+    return {**entry, "value": without_users(str(entry["value"])) if shown else HIDDEN}
 
 
 def differing(wanted: Sequence[Variable], live: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:

@@ -14,15 +14,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-from planton.sensitive import is_showable
+from planton.sensitive import is_showable, looks_like_key
 from planton.translate.secret_checks import as_stored
 from planton.types import SecretValue
 
-# A key in the place of a path: long, with digits, and without what a path of such length has; or of the form of
-# Amazon's secret keys, which may have slashes.
-_PASTED = re.compile(
-    r"(?=.*[0-9])(?=.*[A-Za-z])(?:[A-Za-z0-9+=]{32,}|(?=.*[A-Z])(?=.*[a-z])[A-Za-z0-9][A-Za-z0-9+/]{39})", re.ASCII
-)
 _LONG_TOKEN = re.compile(r"(?=[a-z]*[0-9])[a-z0-9]{20}", re.ASCII)
 
 Source: TypeAlias = Literal["environment variable", "file", "Secret"]
@@ -51,7 +46,7 @@ class Reference:
     def shown_name(self) -> str:
         """Its name; `…` in the place of what can be a key."""
         if self.source == "file":
-            return "…" if _PASTED.fullmatch(self.name) else self.name
+            return _shown_path(self.name)
         if self.source != "Secret":
             return _shown(self.name)
         namespace, slash, name = self.name.rpartition("/")
@@ -71,6 +66,15 @@ class Reference:
 
 def _shown(name: str) -> str:
     return name if is_showable(name) else "…"
+
+
+def _shown_path(path: str) -> str:
+    if looks_like_key(path):
+        return "…"
+    # A word alone can be a file in this folder, and as well a password.
+    if "/" not in path and "." not in path:
+        return _shown(path)
+    return "/".join("…" if looks_like_key(part) else part for part in path.split("/"))
 
 
 def reference_of(value: SecretValue, namespace: str) -> Reference | None:

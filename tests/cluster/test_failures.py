@@ -14,6 +14,7 @@ import yaml
 
 from planton.cluster import ProgressEvent, connect
 from planton.cluster.api.kubeconfig import open_connection
+from planton.cluster.failure import with_changes
 from planton.errors import ClusterError, RefusedError
 from sandbox import Sandbox
 from tests.cluster.conftest import Harness, words
@@ -297,3 +298,17 @@ def _path(obj: Object) -> str:
     from planton.cluster.api.resources import key_of
 
     return key_of(obj).path
+
+
+def test_a_bug_is_told_by_its_kind_and_its_place() -> None:
+    """Its text can quote what is in no Secret of the set, and so what the scrubber does not know."""
+
+    def broken() -> None:
+        raise KeyError("authorization: bearer sentinel-of-a-token")
+
+    with pytest.raises(KeyError) as caught:
+        broken()
+    told = with_changes(caught.value, [], phase="apply", waited=1.0)
+    assert "this is a bug in planton: KeyError at " in str(told)
+    assert "in broken" in str(told)
+    assert "sentinel" not in f"{told}{vars(told)}"

@@ -18,6 +18,7 @@ import pytest
 from planton.cluster.api.kubeconfig import open_connection, without_user
 from planton.errors import ClusterError
 from tests.cli.support import environment
+from tests.cluster import answering
 
 KEY = "-----BEGIN PRIVATE KEY-----\nsentinel\n"
 INLINE = {
@@ -35,17 +36,7 @@ time.sleep(60)
 
 
 def kubeconfig(folder: Path, user: dict[str, Any], server: str = "https://127.0.0.1:9") -> str:
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "here",
-        "clusters": [{"name": "here", "cluster": {"server": server}}],
-        "users": [{"name": "me", "user": user}],
-        "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}],
-    }
-    path = folder / "kubeconfig"
-    path.write_text(json.dumps(config))
-    return str(path)
+    return str(answering.kubeconfig(folder, server, user))
 
 
 def hold(path: str, temporary: Path) -> tuple[subprocess.Popen[str], Path]:
@@ -134,6 +125,11 @@ def test_a_link_in_the_folder_for_temporary_files_is_not_followed(tmp_path: Path
         ("https://user:sentinel@127.0.0.1:6443", "https://127.0.0.1:6443"),
         ("https://127.0.0.1:6443", "https://127.0.0.1:6443"),
         ("https://a@b@[::1]:1/path", "https://[::1]:1/path"),
+        # A password with a slash in it, no scheme, and a token where none belongs.
+        ("https://user:sentinel/@api.example:6443", "https://api.example:6443"),
+        ("https://user:sent://inel@api.example:6443", "https://api.example:6443"),
+        ("user:sentinel@api.example:6443", "api.example:6443"),
+        ("https://api.example:6443/path?token=sentinel#sentinel", "https://api.example:6443/path"),
     ],
 )
 def test_user_and_password_in_the_address_of_a_server_are_not_shown(tmp_path: Path, url: str, shown: str) -> None:
@@ -153,11 +149,15 @@ def plugin(program: str) -> dict[str, Any]:
 
 
 def test_a_plugin_that_fails_is_an_error_without_what_it_wrote(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = kubeconfig(tmp_path, plugin("import sys; sys.exit('sentinel')"))
+    filters = list(logging.getLogger().filters)
     with pytest.raises(ClusterError) as caught:
         open_connection(path, None)
+    # Nor in the log of whoever uses planton as a library.
+    assert caplog.records == []
+    assert logging.getLogger().filters == filters
     assert "the plugin of context here gives no credentials: process returned 1" in str(caught.value)
     assert "users[].user.exec" in caught.value.remedy
     assert "sentinel" not in f"{caught.value!r}{caught.value}{vars(caught.value)}"
@@ -190,6 +190,51 @@ def test_a_plugin_that_works(tmp_path: Path) -> None:
     assert "sentinel" not in repr(connection)
     assert connection.client.client.configuration.api_key["authorization"] == "Bearer sentinel"
     assert logging.getLogger().handlers == handlers
+
+
+_PASTED = base64.b64encode(b"-----BEGIN PRIVATE KEY-----\nsentinel 0123456789\n-----END PRIVATE KEY-----").decode()
+
+
+@pytest.mark.parametrize("field", ["client-key", "client-certificate"])
+@pytest.mark.parametrize("key", [_PASTED, f"abc/DEF0{_PASTED}", "-----BEGIN PRIVATE KEY-----\nsentinel"])
+def test_a_key_in_the_place_of_a_path_is_not_shown(tmp_path: Path, field: str, key: str) -> None:
+    with pytest.raises(ClusterError) as caught:
+        open_connection(kubeconfig(tmp_path, {field: key}), None)
+    assert key[:16] not in f"{caught.value}{vars(caught.value)}"
+    assert _PASTED[:16] not in f"{caught.value}{vars(caught.value)}"
+    assert "a file that it names does not exist; its path is not shown" in str(caught.value)
+    with pytest.raises(ClusterError, match=f"File does not exist: {tmp_path}/keys/client.key"):
+        open_connection(kubeconfig(tmp_path, {field: "keys/client.key"}), None)
+
+
+@pytest.mark.parametrize("form", ["text", "base64", "base64 in lines", "token"])
+@pytest.mark.parametrize("way", ["argument", "variable"])
+def test_a_kubeconfig_in_the_place_of_its_path_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, way: str
+) -> None:
+    text = Path(kubeconfig(tmp_path, {"token": "sentinel-of-a-token"})).read_bytes()
+    given = {
+        "text": text.decode(),
+        "base64": base64.b64encode(text).decode(),
+        "base64 in lines": base64.encodebytes(text).decode(),
+        "token": "sentinel0123456789sentinel0123456789",
+    }[form]
+    monkeypatch.setenv("KUBECONFIG", given)
+    with pytest.raises(ClusterError) as caught:
+        open_connection(given if way == "argument" else None, None)
+    told = f"{caught.value}{vars(caught.value)}"
+    assert given[:30] not in told
+    assert "sentinel" not in told
+    assert "kubeconfig: connect: what was given as its path is the text of one" in str(caught.value)
+
+
+@pytest.mark.parametrize("version", ["sentinel", "sentinel0123456789sentinel0123456789"])
+def test_what_a_plugin_says_of_its_version_is_not_shown(tmp_path: Path, version: str) -> None:
+    answer = json.dumps({"apiVersion": version, "kind": "ExecCredential", "status": {"token": "x"}})
+    with pytest.raises(ClusterError) as caught:
+        open_connection(kubeconfig(tmp_path, plugin(f"print({answer!r})")), None)
+    assert "sentinel" not in f"{caught.value}{vars(caught.value)}"
+    assert "gives no credentials: plugin api version" in str(caught.value)
 
 
 def test_a_kubeconfig_that_is_not_there(tmp_path: Path) -> None:

@@ -146,6 +146,9 @@ def test_no_part_of_a_value_survives_in_any_spelling(
 
 _AS_BYTES: dict[str, Callable[[bytes], str]] = {
     "hexadecimal": bytes.hex,
+    "hexadecimal as by OpenSSL": lambda data: data.hex(":"),
+    "hexadecimal as by hexdump": lambda data: data.hex(" ").upper(),
+    "escaped as by YAML": lambda data: "".join(f"\\U{ord(one):08x}" for one in data.decode()),
     "Go, %v": lambda data: " ".join(map(str, data)),
     "Go, %#v": lambda data: ", ".join(map(hex, data)),
     "escaped": lambda data: "".join(f"\\x{one:02x}" for one in data),
@@ -170,6 +173,31 @@ def test_a_value_is_known_by_its_bytes_and_over_several_lines(spelling: str, val
     assert shown.replace("[", "").replace("]", "") == f'data: "{HIDDEN}" is invalid since 2026-11-22 10:15:30'
 
 
+_BYTES = bytes(range(160, 192))
+
+
+@pytest.mark.parametrize("value", [_BYTES.hex(), _BYTES.hex().upper(), base64.b64encode(_BYTES).decode()])
+def test_a_key_of_bytes_is_known_in_its_other_forms(value: str) -> None:
+    scrubber = Scrubber([value])
+    for said in (_BYTES.hex(), _BYTES.hex().upper(), base64.b64encode(_BYTES).decode(), _BYTES.hex()[20:40]):
+        assert scrubber.text(f"key {said} is wrong") == f"key {HIDDEN} is wrong"
+    assert repr(scrubber) == "Scrubber(1 values)"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("http://me:sentinel@host:9000/x", f"http://{HIDDEN}@host:9000/x"),
+        ('"s3+x://:sen/ti@nel@host"', f'"s3+x://{HIDDEN}@host"'),
+        ("https://host:9000/x and me@example.org", None),
+        ("https://host/x@sha256:abc", None),
+    ],
+)
+def test_users_of_addresses_are_hidden_whoever_they_belong_to(said: str, shown: str | None) -> None:
+    for scrubber in (Scrubber([]), Scrubber(["another-value"])):
+        assert scrubber.text(said) == (said if shown is None else shown)
+
+
 def test_a_short_value_is_known_by_its_base64() -> None:
     scrubber = Scrubber(["hunt?r>"])
     assert "hunt" not in (said := scrubber.text("key: aHVudD9yPg==, url: aHVudD9yPg, aHVudD9yPg"))
@@ -179,12 +207,49 @@ def test_a_short_value_is_known_by_its_base64() -> None:
     assert scrubber.text(f"body {body} end") == f"body {HIDDEN} end"
 
 
+@pytest.mark.parametrize(
+    ("value", "spelled"),
+    [
+        ("pa\tss\nwd", "pa\\tss\\nwd"),
+        ("a few\tshort\nlines\nmore", "a few\\tshort\\nlines\\nmore"),
+        ("ab cd ef", "ab+cd+ef"),
+        ("three of few are it", "three+of+few+are+it"),
+        ("?>?>", "Pz4/Pg"),
+        ("?>?>", "Pz4_Pg"),
+        (">>>>", "Pj4+Pg"),
+        (">>>>", "Pj4-Pg"),
+        ("pa55word", "70613535776f7264"),
+        ("tab\tbed1", "0x74, 0x61, 0x62, 0x9, 0x62, 0x65, 0x64, 0x31"),
+    ],
+)
+def test_a_value_of_pieces_that_are_too_short_is_known_as_a_whole(value: str, spelled: str) -> None:
+    assert Scrubber([value]).text(f"before {spelled} after") == f"before {HIDDEN} after"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("seventwo", " ".join(["1"] * 7 + [str(ord(one)) for one in "seventwo"])),
+        ("pa55word", quote("äöüßäöüß") + "".join(f"%{ord(one):02X}" for one in "pa55word12345678")),
+    ],
+)
+def test_where_not_all_characters_take_up_as_much_all_that_is_read_goes(value: str, text: str) -> None:
+    """As many places as characters: by their number alone one would take each for as long as the next."""
+    assert Scrubber([value]).text(f"[{text}]") == f"[{HIDDEN}]"
+
+
+def test_a_value_in_the_middle_of_another_ends_nothing() -> None:
+    assert Scrubber(["wJalr/XUtnF+EMI=K7&MDENG", "XUtn"]).text("it is wJalr/XUtnF+EMI=K7&MDENG") == f"it is {HIDDEN}"
+
+
 def test_what_is_hidden_is_no_more_than_the_value() -> None:
     secret_value = "wJalr/XUtnF+EMI=K7&MDENG"
     scrubber = Scrubber([secret_value])
     for spelling in ("as it is", "JSON of Go", "HTML", "URL"):
         said = _SPELLINGS[spelling](secret_value).strip('"')
         assert scrubber.text(f"the field {said}, at 100% of a\\b") == f"the field {HIDDEN}, at 100% of a\\b"
+    run = "".join(f"%{ord(one):02X}" for one in f"abc{secret_value}xyz")
+    assert scrubber.text(run) == f"%61%62%63{HIDDEN}%78%79%7A"
     assert scrubber.text("it begins with wJalr/XUtnF+EMI") == f"it begins with {HIDDEN}"
     assert scrubber.text("it begins with wJalr/XUt") == "it begins with wJalr/XUt"
 
@@ -208,7 +273,26 @@ def test_many_secrets_cost_little() -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["a", '"', " ", 'User "', 'User "x" cannot ', "bearer ", "0x1 ", "1 ", "%2", "\\n", "<"]
+    "piece",
+    [
+        "a",
+        '"',
+        " ",
+        'User "',
+        'User "x" cannot ',
+        "bearer ",
+        "0x1 ",
+        "1 ",
+        "3f ",
+        "3f:",
+        "3f-a",
+        "\\U000",
+        "://",
+        "://a:",
+        "%2",
+        "\\n",
+        "<",
+    ],
 )
 def test_a_long_text_costs_no_more_than_its_length(piece: str) -> None:
     text = f'bearer User "{piece * (30_000 // len(piece))}'

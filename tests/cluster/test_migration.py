@@ -13,7 +13,7 @@ from planton.errors import RefusedError
 from sandbox import Sandbox
 from tests import manifests
 from tests.cluster.conftest import PATIENT, Installed, words
-from tests.cluster.objects import Object
+from tests.cluster.objects import Object, foreign_database
 from tests.manifests import database
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -35,17 +35,11 @@ def plain() -> Iterator[Installed]:
 
 def foreign(installed: Installed, space: str) -> None:
     """Makes a database as somebody does who never heard of planton."""
-    spec = {
-        "teamId": "them",
-        "numberOfInstances": 1,
-        "postgresql": {"version": "16"},
-        "volume": {"size": "1Gi"},
-    }
     installed.api.request("POST", "/api/v1/namespaces", {"metadata": {"name": space}})
     installed.api.request(
         "POST",
         f"/apis/acid.zalan.do/v1/namespaces/{space}/postgresqls?fieldManager=kubectl-create",
-        {"apiVersion": "acid.zalan.do/v1", "kind": "postgresql", "metadata": {"name": f"db-{space}"}, "spec": spec},
+        foreign_database(space),
     )
 
 

@@ -237,6 +237,18 @@ def test_a_key_in_the_place_of_a_name_is_not_shown() -> None:
         assert "Secret vault/" in str(missing.value)
 
 
+@pytest.mark.parametrize(
+    "key", ["wJalrXUtnFEMI/K7MDENG/bPxRfiCYSENTINEL12", "AKIAZ7SENTINEL7Z7Z7Z", "Tr0ub4dor&3-SENTINEL!"]
+)
+def test_a_key_in_the_place_of_a_path_is_not_shown(key: str) -> None:
+    with pytest.raises(ManifestError) as raised:
+        resolve(None, messages(f'file: "{key}"'))
+    text = refused(raised.value)
+    assert "SENTINEL" not in text
+    assert "access_key_id: refers to file … (a name is not shown" in text
+    assert "which cannot be read: No such file or directory" in text
+
+
 def test_a_device_without_end() -> None:
     with pytest.raises(ManifestError, match="longer than 64 KiB"):
         resolve(None, messages('file: "/dev/zero"'))

@@ -68,6 +68,17 @@ def test_what_nobody_knows_is_hidden(name: str) -> None:
         assert "sentinel" not in str(field_changes(before, after, NOTHING))
 
 
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT", "WALE_S3_ENDPOINT", "CLONE_AWS_ENDPOINT"])
+def test_a_user_that_others_write_into_an_address_is_hidden(name: str) -> None:
+    address, shown = "http://me:sentinel@host:9000", f"http://{HIDDEN}@host:9000"
+    template = deployment("a", "postgres", env=[variable(name, address)])
+    template["spec"]["template"]["spec"]["containers"][0]["name"] = "postgres"
+    assert environment_in(template) == [variable(name, shown)]
+    one, other = custom_resource(variable(name, address)), custom_resource(variable(name, "http://host"))
+    (change,) = field_changes(one, other, NOTHING)
+    assert change.before == f'"{shown}"'
+
+
 def test_backup_settings_are_shown() -> None:
     one, other = custom_resource(variable("WALG_S3_PREFIX", "s3://a")), custom_resource(variable("WALG_S3_PREFIX", ""))
     assert field_changes(one, other, NOTHING) == (FieldChange("spec.env[name=WALG_S3_PREFIX].value", '"s3://a"', '""'),)

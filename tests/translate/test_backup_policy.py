@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import planton
+from planton.rendering import Rendering
 from planton.translate.policy import POLICY_VARIABLES
 from planton.translate.secret_values import Reference, SecretValues
 from planton.types import BackupTuning
@@ -55,7 +56,7 @@ OPERATOR_SECRETS = {
 OWN_SECRETS = {"libsodium": "db-orders-backup-libsodium", "pgp": "db-orders-backup-pgp"}
 
 
-def rendered(text: str) -> planton.Rendering:
+def rendered(text: str) -> Rendering:
     return planton.render(planton.loads(text), existing=FOUND)
 
 
@@ -70,7 +71,7 @@ def encryption_seen(archive: spilo_model.Archive) -> dict[str, str]:
     return {name: value for name, value in archive.variables.items() if "LIBSODIUM" in name or "PGP" in name}
 
 
-def data_of(rendering: planton.Rendering, kind: str, name: str, namespace: str) -> dict[str, str]:
+def data_of(rendering: Rendering, kind: str, name: str, namespace: str) -> dict[str, str]:
     (found,) = [
         item
         for item in rendering

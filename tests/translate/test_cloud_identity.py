@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import planton
+from planton.rendering import Rendering
 from planton.translate.existing import Existing, ExistingDatabase
 from tests.translate import spilo_model
 from tests.translate.stores import DATABASE_KEYS, EXISTING, VERSIONS, database, keys, operator
@@ -28,18 +29,18 @@ def identity(version: str = "2.0.1", *, role: str = "", annotations: dict[str, s
     return operator(version, store="aws", credentials={"cloud_identity": given})
 
 
-def rendered(text: str, existing: Existing = EXISTING) -> planton.Rendering:
+def rendered(text: str, existing: Existing = EXISTING) -> Rendering:
     return planton.render(planton.loads(text), existing=existing)
 
 
-def settings(rendering: planton.Rendering) -> dict[str, str]:
+def settings(rendering: Rendering) -> dict[str, str]:
     (found,) = [
         item for item in rendering if (item["kind"], item["metadata"]["name"]) == ("ConfigMap", "postgres-operator")
     ]
     return dict(found["data"])
 
 
-def accounts(rendering: planton.Rendering) -> dict[str, Any]:
+def accounts(rendering: Rendering) -> dict[str, Any]:
     return {
         item["metadata"]["namespace"]: item
         for item in rendering

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import planton
+from planton.rendering import Rendering
 from planton.translate.existing import Existing
 from planton.translate.names import (
     STORAGE_SECRETS,
@@ -104,7 +105,7 @@ def of_database(chosen: tuple[str, str], **more: Any) -> str:
     return database(**ACCESS.get(access, {}), **ENCRYPTIONS[method], **more)
 
 
-def secrets(rendering: planton.Rendering, namespace: str = "orders") -> dict[str, set[str]]:
+def secrets(rendering: Rendering, namespace: str = "orders") -> dict[str, set[str]]:
     """Gives the Secrets with credentials of a namespace, and their keys."""
     return {
         item["metadata"]["name"]: set(item["data"])

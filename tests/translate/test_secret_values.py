@@ -267,14 +267,41 @@ def test_swapped_keys_are_refused(start: str) -> None:
     assert identifier not in found
 
 
-@pytest.mark.parametrize("path", ["wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "3f8a91c07de24b563f8a91c07de24b56" * 2])
-def test_a_key_in_the_place_of_a_path_is_not_shown(path: str) -> None:
-    reference = Reference("file", path)
-    assert path not in str(reference)
+HEX = "3f8a91c07de24b56" * 2
+PASTED = {
+    "Amazon's": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    "Azure's": "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==",
+    "base64 that begins with a slash": "/+Kb8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFs=",
+    "hexadecimal": HEX * 2,
+    "an id": "AKIA" + "Z7" * 8,
+    "a password": "Tr0ub4dor&3-hunter2!",
+    "armor": "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQOYBF9abcdefgh0123456789\n",
+    "armor in one line": "-----BEGIN PGP PRIVATE KEY BLOCK----- lQOYBF9abcdefgh0123456789",
+    "JSON": '{"type": "service_account", "private_key": "MIIEvQIBADANBg"}',
+}
+
+
+@pytest.mark.parametrize("kind", list(PASTED))
+def test_a_key_in_the_place_of_a_path_is_not_shown(kind: str) -> None:
+    reference = Reference("file", PASTED[kind])
+    assert str(reference) == "file …"
     assert not reference.is_showable
 
 
-HEX = "3f8a91c07de24b56" * 2
+def test_a_key_in_the_place_of_the_last_part_of_a_path_is_not_shown() -> None:
+    assert str(Reference("file", f"./keys/{HEX}")) == "file ./keys/…"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "key", "id_rsa", "private.asc", "./key", "keys/store", "~/.keys/2026-01-31-backup.key", "/dev/fd/63",
+        "/run/secrets/r2-access-key", "/Users/Somebody/Projects/Databases2026/keys/production",
+        "/nix/store/0c9q1bpzc2vxv5wmkkmb9gl0v5hjvnqz-secrets/r2", "/tmp/pytest-of-root/pytest-12/test_a_file0/key",
+    ],
+)  # fmt: skip
+def test_a_path_is_shown(path: str) -> None:
+    assert str(Reference("file", path)) == f"file {path}"
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import binascii
 import errno
 import logging
 import os
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from planton.cluster.api import client_files
 from planton.cluster.api.connection import MAX_THREADS, ClusterIdentity, Connection
@@ -17,6 +17,7 @@ from planton.cluster.api.impersonation import headers_of
 from planton.cluster.api.pooled_client import PooledClient
 from planton.cluster.api.proxy import set_proxy
 from planton.errors import ClusterError
+from planton.sensitive import looks_like_key
 
 
 def _settings(library: Any) -> Any:
@@ -41,21 +42,52 @@ class _Keys(dict[str, str]):
             super().__setitem__(one, value)
 
 
-class _Complaints(logging.Handler):
+class _Complaints:
     """What the client only logs, by the root logger: why the plugin of a kubeconfig gave no credentials.
 
-    The rest of such a record is what the plugin wrote on stderr, and that can be anything.
+    The rest of such a record is what the plugin wrote on stderr. That can be anything, and reaches no log.
     """
 
     def __init__(self) -> None:
-        super().__init__(logging.ERROR)
         self.texts: list[str] = []
+        # Without any handler the client's call would set the whole process up to log.
+        self._handler = logging.NullHandler()
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keeps the client's own words."""
+    def __enter__(self) -> _Complaints:
+        logging.getLogger().addHandler(self._handler)
+        logging.getLogger().addFilter(self._passes)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        logging.getLogger().removeFilter(self._passes)
+        logging.getLogger().removeHandler(self._handler)
+
+    def _passes(self, record: logging.LogRecord) -> bool:
+        """Keeps the client's own words, and keeps the record from everybody else."""
         if record.module == "kube_config":
             text = record.getMessage().partition("\n")[0].partition(". ")[0]
-            self.texts.append(text.removeprefix("exec: ") if text.startswith(("exec: ", "[Errno ")) else "it failed")
+            # It is also quoted in which version the plugin speaks: what stands there can be anything, too.
+            text = _OTHER_VERSION.sub(r"\1…", text)
+            is_plain = text.startswith(("exec: ", "[Errno ")) and not any(map(looks_like_key, _WORDS.findall(text)))
+            self.texts.append(text.removeprefix("exec: ") if is_plain else "it failed")
+        return record.module != "kube_config"
+
+
+_OTHER_VERSION = re.compile(r"(plugin api version )(?!client\.authentication\.k8s\.io/[a-z0-9]{1,12} ).*")
+_WORDS = re.compile(r"[^\s/'\"]+")
+_NO_FILE = "File does not exist: "
+
+
+def _own_words(problem: str) -> str:
+    """Leaves a path out that can be a key: one that was pasted as client-key, say, and belongs into client-key-data."""
+    path = problem.partition(_NO_FILE)[2]
+    # It comes with the folder of the kubeconfig before it, and a key may have slashes.
+    if any(looks_like_key(path[at:]) for at in range(len(path)) if at == 0 or path[at - 1] == "/"):
+        return (
+            "a file that it names does not exist; its path is not shown, since it can be a key: what is in base64 "
+            "belongs into client-key-data, client-certificate-data and certificate-authority-data"
+        )
+    return problem
 
 
 def without_user(url: str) -> str:
@@ -65,10 +97,12 @@ def without_user(url: str) -> str:
         url: The URL.
 
     Returns:
-        The same without them.
+        The same without them, and without a query. A password with a slash in it makes a path of what follows.
     """
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    scheme, separator, rest = url.rpartition("@")[2].rpartition("://")
+    if not separator and "://" in url:
+        scheme, separator = url.partition("://")[:2]
+    return f"{scheme}{separator}{rest}".partition("?")[0].partition("#")[0]
 
 
 def open_connection(kubeconfig: str | os.PathLike[str] | None, context: str | None) -> Connection:
@@ -93,37 +127,44 @@ def open_connection(kubeconfig: str | os.PathLike[str] | None, context: str | No
     # Not left to the library, which looks at KUBECONFIG when it is imported.
     given = os.fspath(kubeconfig) if kubeconfig is not None else os.environ.get("KUBECONFIG")
     shown = given or os.path.expanduser("~/.kube/config")
+    is_there = any(os.path.exists(os.path.expanduser(path)) for path in shown.split(os.pathsep))
+    if not is_there and any(map(looks_like_key, (shown, *shown.split(os.pathsep)))):
+        # A variable of a pipeline has often what is in a file, and not its path.
+        raise ClusterError(
+            "what was given as its path is the text of one, or a key; it is not shown",
+            subject="kubeconfig",
+            phase="connect",
+            remedy="Write it into a file that only you can read, and give its path with --kubeconfig or KUBECONFIG.",
+        )
     settings = _settings(library)
     problem = ""
     remedy = "Give the file with --kubeconfig and the context with --context; in Python: connect(kubeconfig, context)."
     acting_as: tuple[tuple[str, str], ...] = ()
     complaints = _Complaints()
-    logging.getLogger().addHandler(complaints)
-    try:
-        if not any(os.path.exists(os.path.expanduser(path)) for path in shown.split(os.pathsep)):
-            raise FileNotFoundError(errno.ENOENT, "no such file")
-        # Read once, and not by load_kube_config: what it passes over is looked for in the same text.
-        merged = config.kube_config.KubeConfigMerger(shown).config
-        if merged is None:
-            raise config.ConfigException("no configuration in it")
-        name = context or merged["current-context"]
-        names = [one["name"] for one in merged["contexts"]]
-        if name in names:
-            loader = config.kube_config.KubeConfigLoader(
-                merged, active_context=name, config_base_path=None, temp_file_path=client_files.folder()
-            )
-            loader.load_and_set(settings)
-            acting_as, problem = _complete(settings, merged, name)
-        else:
-            problem = f'it has no context "{name}", only {", ".join(names) or "none"}'
-    except config.ConfigException as error:
-        problem = str(error).splitlines()[0]
-    except OSError as error:
-        problem = error.strerror or type(error).__name__
-    except Exception as error:  # A broken file raises anything, and the parser's words quote it.
-        problem = _not_a_kubeconfig(error)
-    finally:
-        logging.getLogger().removeHandler(complaints)
+    with complaints:
+        try:
+            if not is_there:
+                raise FileNotFoundError(errno.ENOENT, "no such file")
+            # Read once, and not by load_kube_config: what it passes over is looked for in the same text.
+            merged = config.kube_config.KubeConfigMerger(shown).config
+            if merged is None:
+                raise config.ConfigException("no configuration in it")
+            name = context or merged["current-context"]
+            names = [one["name"] for one in merged["contexts"]]
+            if name in names:
+                loader = config.kube_config.KubeConfigLoader(
+                    merged, active_context=name, config_base_path=None, temp_file_path=client_files.folder()
+                )
+                loader.load_and_set(settings)
+                acting_as, problem = _complete(settings, merged, name)
+            else:
+                problem = f'it has no context "{name}", only {", ".join(names) or "none"}'
+        except config.ConfigException as error:
+            problem = _own_words(str(error).splitlines()[0])
+        except OSError as error:
+            problem = error.strerror or type(error).__name__
+        except Exception as error:  # A broken file raises anything, and the parser's words quote it.
+            problem = _not_a_kubeconfig(error)
     if complaints.texts and not problem and not settings.api_key and not settings.key_file:
         problem = f"the plugin of context {name} gives no credentials: {complaints.texts[-1]}"
         remedy = "Run the command under users[].user.exec of the kubeconfig by hand: it says why."
@@ -232,7 +273,8 @@ def _refresh_one_at_a_time(settings: Any) -> None:
 
     def one_at_a_time(configuration: Any) -> None:
         with lock:
-            refresh(configuration)
+            with _Complaints():
+                refresh(configuration)
             # It puts itself back there (kubernetes 33 to 37, config/kube_config.py, _set_config).
             configuration.refresh_api_key_hook = one_at_a_time
 

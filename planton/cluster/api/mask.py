@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from planton.cluster.api.spellings import Values
@@ -94,6 +94,7 @@ _OF_OPERATOR = frozenset(
 # A manifest of planton's gives a proxy without a user; others may have a password in theirs.
 _PROXIES = frozenset({"http_proxy", "https_proxy"})
 
+_STANDARD = str.maketrans("-_", "+/")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 SHOWN_VARIABLES = (
@@ -143,6 +144,39 @@ def without_tokens(text: str) -> str:
     return _SCHEME.sub(rf"\1\2{HIDDEN}", text)
 
 
+# A password may have a slash in it.
+_USER = re.compile(r"(://)[^\s\"'\\<>@]{0,256}:[^\s\"'\\<>]{0,256}@")
+
+
+def without_users(text: str) -> str:
+    """Hides user and password of addresses, whoever they belong to: others write them where we never would.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The text without them.
+    """
+    return _USER.sub(rf"\1{HIDDEN}@", text) if "@" in text else text
+
+
+_OF_BYTES = re.compile(r"(?:[0-9a-fA-F]{2}){16,}|[A-Za-z0-9+/_-]{42,88}={0,2}", re.ASCII)
+
+
+def _other_forms(value: str) -> Iterator[str]:
+    """Gives what else a key of bytes is written as: it is the same key in other letters, and in base64 as in hex."""
+    if _OF_BYTES.fullmatch(value) is None:
+        return
+    try:
+        content = bytes.fromhex(value)
+    except ValueError:
+        try:
+            content = base64.b64decode(value.translate(_STANDARD), validate=True)
+        except (binascii.Error, ValueError):
+            return
+    yield from (content.hex(), content.hex().upper(), base64.b64encode(content).decode())
+
+
 class Scrubber:
     """Takes known credentials out of texts. Prints how many it knows and never which.
 
@@ -165,11 +199,12 @@ class Scrubber:
         # The same value often stands in the Secret of every database.
         known = {value for value in values if len(value) >= _MIN_LENGTH}
         self._size = len(known)
+        known |= {form for value in known for form in _other_forms(value)}
         self.longest = _LONGEST_SPELLING * max(map(len, known), default=0)
         self._values = Values(known)
 
     def text(self, text: str) -> str:
-        """Replaces each known credential, however it is spelled, and each longer part of one.
+        """Replaces each known credential, however it is spelled, and each longer part of one; and users of addresses.
 
         Args:
             text: Text of the server, or of a diff.
@@ -177,6 +212,7 @@ class Scrubber:
         Returns:
             The text without them.
         """
+        text = without_users(text)
         if not self._size:
             return text
         shown, last = [], 0

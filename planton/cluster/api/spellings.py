@@ -35,13 +35,16 @@ _HEADS = 3
 # What it takes to look at a run at all, in characters that are read.
 _RUN = 100
 _JSON = re.compile(
-    r"((?:\\u[0-9a-fA-F]{4})+)|((?:\\x[0-9a-fA-F]{2})+)|((?:\\[0-3][0-7]{2})+)|\\u\{([0-9a-fA-F]{1,5})\}|\\(.)",
+    r"((?:\\u[0-9a-fA-F]{4})+)|((?:\\x[0-9a-fA-F]{2})+)|((?:\\[0-3][0-7]{2})+)"
+    r"|\\u\{([0-9a-fA-F]{1,5})\}|\\U(000[0-9a-fA-F]{5})|\\(.)",
     re.DOTALL,
 )
 _URL = re.compile(r"(?:%[0-9a-fA-F]{2})+")
 _FORM = re.compile(r"(?:%[0-9a-fA-F]{2})+|\+")
 _HTML = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,8});?")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}){8,}")
+# As OpenSSL and hexdump write bytes.
+_HEX_PARTED = re.compile(r"(?<![0-9a-fA-F])[0-9a-fA-F]{2}([ :-])[0-9a-fA-F]{2}(?:\1[0-9a-fA-F]{2}){6,}(?![0-9a-fA-F])")
 _HEX_LIST = re.compile(r"0x[0-9a-fA-F]{1,2}(?:[ ,]+0x[0-9a-fA-F]{1,2}){3,}")
 _LIST = re.compile(r"(?<![0-9])[0-9]{1,3}(?:[ ,]+[0-9]{1,3}){3,}(?![0-9])")
 _FOLD = re.compile(r"\\?\r?\n[ \t]*")
@@ -53,14 +56,16 @@ _URL_SAFE = str.maketrans("+/", "-_")
 
 
 def _json(match: re.Match[str]) -> str:
-    run, hexadecimal, octal, point, other = match.groups()
+    run, hexadecimal, octal, point, long_point, other = match.groups()
     if run:
         return bytes.fromhex(run.replace("\\u", "")).decode("utf-16-be", errors="replace")
     if hexadecimal:
         return _of_bytes(bytes.fromhex(hexadecimal.replace("\\x", "")))
     if octal:
         return _of_bytes(bytes(int(one, 8) for one in octal[1:].split("\\")))
-    return chr(int(point, 16)) if point else _ESCAPES.get(other, other)
+    if point or long_point:
+        return chr(int(point or long_point, 16))
+    return _ESCAPES.get(other, other)
 
 
 def _of_bytes(data: bytes) -> str:
@@ -83,6 +88,10 @@ def _html(match: re.Match[str]) -> str:
 
 def _hex(match: re.Match[str]) -> str:
     return bytes.fromhex(match.group()).decode("utf-8", errors="replace")
+
+
+def _hex_parted(match: re.Match[str]) -> str:
+    return bytes.fromhex(match.group().replace(match.group(1), "")).decode("utf-8", errors="replace")
 
 
 def _hex_list(match: re.Match[str]) -> str:
@@ -108,6 +117,7 @@ _WAYS: tuple[_Way, ...] = (
     ("+", _FORM, _url, True),
     ("&", _HTML, _html, False),
     ("", _HEX, _hex, True),
+    ("", _HEX_PARTED, _hex_parted, False),
     ("0x", _HEX_LIST, _hex_list, False),
     (" ", _LIST, _list, False),
     ("\n", _FOLD, _fold, True),

@@ -106,7 +106,6 @@ class Applier:
                 self._changes,
                 phase="apply",
                 waited=self._deadline.waited,
-                scrubber=self._server.scrubber,
             )
             # With the place of it and without the error itself, whose text may hold anything.
             raise told.with_traceback(error.__traceback__) from None

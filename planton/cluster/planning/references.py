@@ -86,7 +86,7 @@ class _Lookup:
         if reference.source == "environment variable":
             return _variable(reference)
         if reference.source == "file":
-            return _file(reference.name)
+            return _file(reference)
         return secret_value(self.secrets.get(reference.name), reference)
 
 
@@ -106,7 +106,9 @@ def _without_waiting(name: str, flags: int) -> int:
     return os.open(name, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
-def _file(name: str) -> str:
+def _file(reference: Reference) -> str:
+    # A key in the place of its path would else be told to whoever sees the error.
+    name, shown = reference.name, _named(reference)
     try:
         # A pipe opens only when somebody writes to it, unless one says not to wait. One that nobody has open for
         # writing is at its end; of a process substitution the shell has opened both sides before.
@@ -119,12 +121,12 @@ def _file(name: str) -> str:
             # Of a pipe the size is known only afterwards.
             content = stream.read(_LONGEST + 1)
     except OSError as error:
-        raise UnresolvedError(f"refers to file {name}, which cannot be read: {error.strerror}{_where(name)}") from None
+        raise UnresolvedError(f"refers to {shown}, which cannot be read: {error.strerror}{_where(name)}") from None
     if is_pipe and not content:
-        raise UnresolvedError(f"refers to file {name}, a pipe, which is empty, or which nobody writes to")
+        raise UnresolvedError(f"refers to {shown}, a pipe, which is empty, or which nobody writes to")
     if len(content) > _LONGEST:
-        raise UnresolvedError(f"refers to file {name}, which is longer than 64 KiB: not a key or a certificate")
-    return _text(content, f"file {name}")
+        raise UnresolvedError(f"refers to {shown}, which is longer than 64 KiB: not a key or a certificate")
+    return _text(content, shown)
 
 
 def _where(name: str) -> str:
