@@ -12,7 +12,7 @@ from planton.errors import PlantonError
 
 if TYPE_CHECKING:
     from planton.cluster.synchronising.follow import Follower
-    from planton.cluster.synchronising.synchronise import Synchronised
+    from planton.cluster.synchronising.sync_result import Synchronised
 
 
 class CredentialMethods:

@@ -13,10 +13,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox import Sandbox
 from tests.cli.support import environment, planton
-from tests.cluster.conftest import Installed
-from tests.cluster.sync import OPERATOR, STORAGE, Vault, leaks, operator
+from tests.cluster.sync import OPERATOR, STORAGE, Vault, leaks, vault_of_a_sandbox
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("sync-command")]
 
@@ -24,10 +22,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("sync-command")]
 @pytest.fixture(scope="module")
 def vault() -> Iterator[Vault]:
     """A sandbox with an operator whose keys are in somebody else's Secrets."""
-    with Sandbox.start() as started:
-        installed = Installed(started)
-        made = Vault(installed)
-        installed.apply(operator())
+    with vault_of_a_sandbox() as made:
         yield made
 
 

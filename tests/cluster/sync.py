@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from planton.cluster.api.resources import CONFIG_MAP, DEPLOYMENT, SECRET, SERVICE_ACCOUNT, Key, ResourceType
 from planton.translate.generation import GENERATION
 from planton.translate.names import storage_secret_name
+from sandbox import Sandbox
 from sandbox._errors import ApiError
 from tests.cluster.conftest import PATIENT, Installed
-from tests.cluster.objects import Object
+from tests.cluster.objects import Object, foreign_database
 from tests.keys import certificate as certificate_with
 
 OPERATOR = "postgres-operator"
@@ -115,16 +118,10 @@ class Vault:
         """Makes a database as somebody does who never heard of planton."""
         if make:
             self.api.request("POST", "/api/v1/namespaces", {"metadata": {"name": space}})
-        spec = {
-            "teamId": "them",
-            "numberOfInstances": 1,
-            "postgresql": {"version": "16"},
-            "volume": {"size": "1Gi"},
-        }
         self.api.request(
             "POST",
             f"/apis/acid.zalan.do/v1/namespaces/{space}/postgresqls?fieldManager=kubectl-create",
-            {"apiVersion": "acid.zalan.do/v1", "kind": "postgresql", "metadata": {"name": f"db-{space}"}, "spec": spec},
+            foreign_database(space),
         )
 
     def template(self, space: str) -> dict[str, Any]:
@@ -155,6 +152,17 @@ class Vault:
                     if error.status == 404:
                         break
                     raise
+
+
+@contextmanager
+def vault_of_a_sandbox() -> Iterator[Vault]:
+    """A sandbox with an operator whose keys are in somebody else's Secrets."""
+    with Sandbox.start() as started:
+        installed = Installed(started)
+        made = Vault(installed)
+        installed.operator = operator()
+        installed.apply(installed.operator)
+        yield made
 
 
 def leaks(text: str) -> list[str]:

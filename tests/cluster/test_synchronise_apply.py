@@ -208,6 +208,42 @@ def test_an_encryption_key_is_taken_only_where_a_copy_proves_it(vault: Vault, na
     assert not installed.plan(operator(LIBSODIUM)).changed
 
 
+def test_a_key_that_was_written_by_hand_reaches_no_copy(vault: Vault, name: str) -> None:
+    """The copy that would be written over may be the last that has the key of the archives."""
+    installed = vault.installed
+    installed.apply(operator(LIBSODIUM), allow_encryption_change=True)
+    vault.foreign_database(name)
+    installed.cluster.synchronise_credentials()
+
+    def by_hand(space: str, key: str) -> None:
+        data = {"WALG_LIBSODIUM_KEY": base64.b64encode(key.encode()).decode()}
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": ENCRYPTED, "namespace": space}}
+        installed.harness.edit(body, {"data": data})
+
+    by_hand(OPERATOR, "cd" * 32)
+    before, told = vault.values(name, ENCRYPTED), vault.told()
+    for number in (None, 26):
+        if number is not None:
+            # With new keys of the store the generation would go up, and then nobody could tell any more.
+            vault.rotate(number)
+        with pytest.raises(ClusterError, match="its WALG_LIBSODIUM_KEY is another than in") as caught:
+            installed.cluster.synchronise_credentials()
+        assert not {"cdcd", "abab"} & {str(caught.value)[at : at + 4] for at in range(len(str(caught.value)))}
+        assert vault.values(name, ENCRYPTED) == before
+        assert vault.told() == told
+    by_hand(OPERATOR, "ab" * 32)
+    installed.cluster.synchronise_credentials()
+    assert vault.values(name, ENCRYPTED) == vault.values(OPERATOR, ENCRYPTED)
+    assert vault.values(name, ENCRYPTED)["AWS_ACCESS_KEY_ID"] == keys(26)[0]
+    assert vault.told() == told + 1
+    # The other way round: which of the two is right is not for a CronJob to say.
+    by_hand(name, "cd" * 32)
+    with pytest.raises(ClusterError, match="written by hand"):
+        installed.cluster.synchronise_credentials()
+    installed.apply(operator(LIBSODIUM), force_conflicts=True)
+    assert vault.values(name, ENCRYPTED)["WALG_LIBSODIUM_KEY"] == "ab" * 32
+
+
 def test_a_key_without_passphrase_is_complete(vault: Vault, name: str) -> None:
     installed = vault.installed
     vault.write("encryption", {"hex": "ab" * 32, "pgp": TEST_ONLY_KEY})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import kubernetes.config.incluster_config
@@ -12,18 +14,19 @@ import yaml
 
 import planton
 from planton.cluster import ApplyResult
+from planton.cluster.api.connection import Connection, Request
 from planton.cluster.api.kubeconfig import open_connection
-from planton.cluster.api.resources import POD, SECRET, SERVICE_ACCOUNT, Key
+from planton.cluster.api.resources import CONFIG_MAP, DEPLOYMENT, POD, SECRET, SERVICE_ACCOUNT, Key
 from planton.cluster.api.server import Server
 from planton.cluster.synchronising.synchronise import Synchroniser
 from planton.errors import ClusterError
+from planton.translate.planton_roles import planton_roles
 from planton.translate.sync_job import SYNC_JOB, sync_job
-from sandbox import Sandbox
 from sandbox._api import Api
 from sandbox._errors import ApiError
-from tests.cluster.conftest import Installed, words
+from tests.cluster.conftest import words
 from tests.cluster.objects import Object
-from tests.cluster.sync import BACKUP, FILES, OPERATOR, STORAGE, VAULT, Vault, keys, operator
+from tests.cluster.sync import BACKUP, FILES, OPERATOR, STORAGE, VAULT, Vault, certificate, keys, vault_of_a_sandbox
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("synchronise-role")]
 
@@ -31,12 +34,8 @@ pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("synchronise-role")]
 @pytest.fixture(scope="module")
 def vault() -> Iterator[Vault]:
     """A sandbox with the operator, and the objects of the CronJob applied."""
-    with Sandbox.start() as started:
-        installed = Installed(started)
-        made = Vault(installed)
-        installed.operator = operator()
-        installed.apply(installed.operator)
-        platform, _ = installed.cluster.facts()
+    with vault_of_a_sandbox() as made:
+        platform, _ = made.installed.cluster.facts()
         assert platform is not None
         for obj in sync_job(platform, "registry.example/planton:1"):
             path = _path(obj)
@@ -142,6 +141,153 @@ def test_a_namespace_without_permission_is_named_and_the_others_are_done(vault: 
     assert vault.told() == told
     vault.installed.cluster.synchronise_credentials()
     assert vault.told() == told + 1
+    vault.drop(*spaces)
+
+
+def account_like_it(
+    vault: Vault, name: str, resource: str, verb: str = "", *, spaces: Sequence[str] | None = None, more: str = ""
+) -> Path:
+    """Makes an account as the CronJob's, but for a verb; or with Secrets of copies in some namespaces only."""
+    platform, _ = vault.installed.cluster.facts()
+    assert platform is not None
+    objects = json.loads(json.dumps(sync_job(platform, "image")[:-1]).replace(SYNC_JOB, f"{name}{more}"))
+    for obj in objects:
+        taken = [rule for rule in obj.get("rules", ()) if resource in rule["resources"]]
+        for rule in taken:
+            rule["verbs"] = [one for one in rule["verbs"] if one != verb]
+        if "rules" in obj:
+            obj["rules"] = [rule for rule in obj["rules"] if rule["verbs"]]
+        if obj["kind"] == "ClusterRole" and spaces is not None:
+            obj["rules"] = [rule for rule in obj["rules"] if rule not in taken]
+            for space in spaces:
+                where = {"name": f"{name}{more}-copies", "namespace": space}
+                role = {"kind": "Role", "name": where["name"], "apiGroup": "rbac.authorization.k8s.io"}
+                subject = {"kind": "ServiceAccount", "name": f"{name}{more}", "namespace": OPERATOR}
+                version = obj["apiVersion"]
+                objects += [
+                    {"apiVersion": version, "kind": "Role", "metadata": where, "rules": taken},
+                    {
+                        "apiVersion": version,
+                        "kind": "RoleBinding",
+                        "metadata": where,
+                        "roleRef": role,
+                        "subjects": [subject],
+                    },
+                ]
+    for obj in objects:
+        vault.api.request(
+            "PATCH", f"{_path(obj)}?fieldManager=kubectl&force=true", obj, content_type="application/apply-patch+yaml"
+        )
+    return vault.installed.sandbox.kubeconfig_for(OPERATOR, f"{name}{more}")
+
+
+def versions(vault: Vault, *spaces: str) -> dict[str, str]:
+    """Gives the version of everything that may be written."""
+    keys_ = [Key(SECRET, space, secret) for space in (OPERATOR, *spaces) for secret in (STORAGE, FILES)]
+    keys_ += [Key(CONFIG_MAP, OPERATOR, BACKUP), Key(DEPLOYMENT, OPERATOR, OPERATOR)]
+    found = {key.subject: vault.server.get(key) for key in keys_}
+    # The operator's status changes by itself.
+    return {
+        subject: str(one and (one["metadata"].get("generation") or one["metadata"]["resourceVersion"]))
+        for subject, one in found.items()
+    }
+
+
+def test_the_work_operator_has_it_too(vault: Vault, name: str) -> None:
+    """As docs/permissions.md says, and the remedy of a refusal."""
+    subject = {"kind": "ServiceAccount", "name": name, "namespace": OPERATOR}
+    objects = planton_roles(["operator"], subject=subject, name=name)
+    metadata = {"name": name, "namespace": OPERATOR}
+    for obj in [{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}, *objects]:
+        vault.api.request(
+            "PATCH", f"{_path(obj)}?fieldManager=kubectl", obj, content_type="application/apply-patch+yaml"
+        )
+    account = vault.installed.sandbox.kubeconfig_for(OPERATOR, name)
+    vault.foreign_database(name)
+    vault.rotate(21)
+    assert planton.connect(account).synchronise_credentials(OPERATOR).changed
+    assert vault.copies(21, OPERATOR, name)
+    vault.drop(name)
+
+
+class Counting(Connection):
+    """Counts the questions whether something is allowed."""
+
+    def __init__(self, other: Connection) -> None:
+        super().__init__(other.client, other.identity)
+        self.questions = 0
+
+    def send(self, request: Request, **facts: Any) -> tuple[int, Any]:
+        self.questions += "selfsubjectaccessreviews" in request.path
+        return super().send(request, **facts)
+
+
+@pytest.mark.parametrize(
+    ("resource", "verb", "number"),
+    [("deployments", "patch", 11), ("configmaps", "patch", 12), ("secrets", "patch", 13), ("secrets", "create", 0)],
+)
+def test_without_one_permission_nothing_is_written(
+    vault: Vault, name: str, resource: str, verb: str, number: int
+) -> None:
+    vault.foreign_database(name)
+    if number:
+        vault.installed.cluster.synchronise_credentials()
+    account = account_like_it(vault, name, resource, verb)
+    # Nobody is asked what he may do when there is nothing to do.
+    if number:
+        counting = Counting(open_connection(account, None))
+        assert not Synchroniser(counting, OPERATOR).run().failures
+        assert counting.questions == 0
+        vault.rotate(number)
+    before = versions(vault, name)
+    with pytest.raises(ClusterError) as caught:
+        planton.connect(account).synchronise_credentials(OPERATOR)
+    error = caught.value
+    space = name if verb == "create" else OPERATOR
+    assert f'cannot {verb} resource "{resource}"' in error.text
+    assert f'in the namespace "{space}"' in error.text
+    assert (error.status, error.phase, error.changes) == (403, "sync", ())
+    assert "--render-cron-job" in error.remedy
+    assert "planton permissions operator" in error.remedy
+    assert versions(vault, name) == before
+    vault.installed.cluster.synchronise_credentials()
+    vault.drop(name)
+
+
+def test_namespaces_that_are_closed_are_told_at_once_and_the_others_are_done(vault: Vault, name: str) -> None:
+    spaces = [f"{name}{number:02}" for number in range(9)]
+    for space in spaces:
+        vault.foreign_database(space)
+    vault.installed.cluster.synchronise_credentials()
+    # They can be looked at, and not be written.
+    account = account_like_it(vault, name, "secrets", spaces=[OPERATOR, *spaces[:-2]])
+    account_like_it(vault, name, "secrets", "patch", spaces=spaces[-2:], more="-readers")
+    for space in spaces[-2:]:
+        path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{space}/rolebindings/{name}-readers-copies"
+        subjects = [{"kind": "ServiceAccount", "name": name, "namespace": OPERATOR}]
+        vault.api.request("PATCH", path, {"subjects": subjects}, content_type="application/merge-patch+json")
+    vault.rotate(14)
+    told, before = vault.told(), versions(vault, *spaces[-2:])
+    with pytest.raises(ClusterError) as caught:
+        planton.connect(account).synchronise_credentials(OPERATOR)
+    error = caught.value
+    for space in spaces[-2:]:
+        assert error.text.count(f'cannot patch resource "secrets" in API group "" in the namespace "{space}"') == 1
+    assert {one.namespace for one in error.denied} == set(spaces[-2:])
+    assert "generation" in error.remedy
+    assert vault.copies(14, OPERATOR, *spaces[:-2])
+    assert vault.told() == told
+    after = versions(vault, *spaces[-2:])
+    assert [after[one] for one in before if OPERATOR not in one] == [
+        before[one] for one in before if OPERATOR not in one
+    ]
+    vault.installed.cluster.synchronise_credentials()
+    # Of many namespaces it is asked by the few names, as the CronJob's account has them.
+    vault.rotate(15)
+    vault.write("authority", {"pem": certificate(15)})
+    counting = Counting(open_connection(vault.installed.sandbox.kubeconfig_for(OPERATOR, SYNC_JOB), None))
+    assert not Synchroniser(counting, OPERATOR).run().failures
+    assert 0 < counting.questions <= 8
     vault.drop(*spaces)
 
 

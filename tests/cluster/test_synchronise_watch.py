@@ -12,14 +12,14 @@ import pytest
 from planton.cluster import Change
 from planton.cluster.api.connection import NO_CONNECTION, ApiError, Request
 from planton.cluster.api.resources import POSTGRESQL
+from planton.cluster.api.retry import Patience
 from planton.cluster.api.server import Server
 from planton.cluster.api.watch import Event, Watcher, lines
 from planton.cluster.synchronising.follow import Follower
 from planton.errors import ClusterError, PlantonError
 from planton.translate.generation import GENERATION
-from sandbox import Sandbox
 from tests.cluster.conftest import Installed
-from tests.cluster.sync import FILES, OPERATOR, STORAGE, VAULT, Vault, leaks, operator
+from tests.cluster.sync import FILES, OPERATOR, STORAGE, VAULT, Vault, leaks, vault_of_a_sandbox
 
 
 class Telling:
@@ -30,8 +30,16 @@ class Telling:
     def __init__(self, *answers: Iterable[bytes] | ApiError) -> None:
         self.answers = list(answers)
         self.asked: list[dict[str, str]] = []
+        self.patience = Patience()
+        self.ready: list[int] = []
 
     def open(self, request: Request, **facts: object) -> Iterator[bytes]:
+        if request.path == "/readyz":
+            status = self.ready.pop(0)
+            if status != 200:
+                raise ApiError("not yet", status=status)
+            yield b"ok"
+            return
         self.asked.append(dict(request.query))
         if not self.answers:
             raise ApiError("gone", status=403)
@@ -41,9 +49,10 @@ class Telling:
         yield from answer
 
 
-def heard(*answers: Iterable[bytes] | ApiError) -> tuple[Telling, list[object]]:
+def heard(*answers: Iterable[bytes] | ApiError, ready: Iterable[int] = ()) -> tuple[Telling, list[object]]:
     """Lets a watcher run until the answers are over."""
     telling = Telling(*answers)
+    telling.ready += ready
     told: list[object] = []
 
     def failed(error: ClusterError) -> None:
@@ -100,6 +109,18 @@ def test_a_server_that_is_away_is_told_and_tried_again() -> None:
     assert [one.get("resourceVersion") for one in telling.asked] == [None, "5", "5", "5", "5"]
 
 
+def test_a_server_that_has_just_started_is_not_told_of_as_one_that_refuses() -> None:
+    words = 'postgresqls.acid.zalan.do is forbidden: User "ci" cannot watch resource "postgresqls" in API group'
+    refused = [ApiError(words, status=403) for _ in range(3)]
+    telling, told = heard([line("ADDED", "5")], *refused[:2], [line("DELETED", "7")], ready=[500, 200])
+    assert told == [Event("n", "x", False), Event("n", "x", True), 403]
+    assert [one.get("resourceVersion") for one in telling.asked] == [None, "5", "5", "5", "7"]
+    # One that is ready, and refuses once more, means it.
+    telling, told = heard(*refused, ready=[200])
+    assert told == [403]
+    assert len(telling.asked) == 2
+
+
 def test_a_line_without_an_end_is_not_kept() -> None:
     assert list(lines([b"a\nb", b"c\n\n", b"d"])) == [b"a", b"bc"]
     with pytest.raises(ClusterError, match="not what an API server says"):
@@ -140,11 +161,7 @@ def following(vault: Vault, interval: float = 300.0) -> Iterator[Followed]:
 @pytest.fixture(scope="module")
 def vault() -> Iterator[Vault]:
     """A sandbox with an operator whose keys are in somebody else's Secrets."""
-    with Sandbox.start() as started:
-        installed = Installed(started)
-        made = Vault(installed)
-        installed.operator = operator()
-        installed.apply(installed.operator)
+    with vault_of_a_sandbox() as made:
         yield made
 
 

@@ -12,8 +12,9 @@ from planton.cluster.api.resources import POSTGRESQL, SECRET, Key
 from planton.cluster.api.server import Server
 from planton.cluster.api.watch import Event, Watcher
 from planton.cluster.changes import Change
+from planton.cluster.synchronising.sync_result import Synchronised
 from planton.cluster.synchronising.sync_state import PHASE, source_secrets
-from planton.cluster.synchronising.synchronise import Synchronised, Synchroniser
+from planton.cluster.synchronising.synchronise import Synchroniser
 from planton.errors import ClusterError, PlantonError
 
 # A controller that writes two Secrets shall have written both.

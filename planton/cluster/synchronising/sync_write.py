@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from planton.cluster.api.connection import ApiError
 from planton.cluster.api.resources import NAMESPACE, Key, key_of
@@ -34,6 +35,7 @@ def put(
     effects: Sequence[str] = (),
     check: Callable[[KubernetesObject], None] = lambda live: None,
     remove: bool = True,
+    looked: Mapping[Key, KubernetesObject | None] = MappingProxyType({}),
 ) -> Change:
     """Makes an object what it shall be.
 
@@ -43,6 +45,7 @@ def put(
         effects: What a change of it does beyond it.
         check: Is shown the live object before it is written over; raises when it must not be.
         remove: Whether keys of others in its data go.
+        looked: What a look has found a moment ago: it is not taken twice.
 
     Returns:
         What was done.
@@ -52,8 +55,8 @@ def put(
         ClusterError: The server refused, or the object changes faster than it can be written.
     """
     key = key_of(desired)
-    for _ in range(_LOOKS):
-        live = server.get(key)
+    for number in range(_LOOKS):
+        live = looked[key] if number == 0 and key in looked else server.get(key)
         if live is not None:
             _check_ours(key, desired, live)
             check(live)
@@ -82,6 +85,28 @@ def _check_ours(key: Key, desired: KubernetesObject, live: KubernetesObject) -> 
         raise ConflictError([foreign_object(key, live)], remedy=NOT_OURS)
 
 
+def is_right(desired: KubernetesObject, live: KubernetesObject | None) -> bool:
+    """Tells whether nothing of an object is to be written.
+
+    Args:
+        desired: The object.
+        live: What is there; None when nothing is.
+
+    Returns:
+        True when it surely is as it shall be.
+    """
+    if live is None:
+        return False
+    wanted = _in_its_set(desired, live)
+    return not foreign_data(wanted, live) and is_settled(wanted, live)
+
+
+def _in_its_set(desired: KubernetesObject, live: KubernetesObject) -> KubernetesObject:
+    # Objects stay in the set that they are in: it is none of this verb's business.
+    there = labels_of(live).get(SET_LABEL)
+    return desired if there is None else labelled(desired, there)
+
+
 def write_over(
     server: Server,
     desired: KubernetesObject,
@@ -107,9 +132,8 @@ def write_over(
         ApiError: The server refused.
     """
     key = key_of(desired)
-    if live is not None and (there := labels_of(live).get(SET_LABEL)) is not None:
-        # Objects stay in the set that they are in: it is none of this verb's business.
-        desired = labelled(desired, there)
+    if live is not None:
+        desired = _in_its_set(desired, live)
     removals = foreign_data(desired, live) if remove and live is not None else ()
     if live is not None and not removals and is_settled(desired, live):
         return change_of(key, "unchanged")

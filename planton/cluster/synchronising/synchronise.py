@@ -1,5 +1,8 @@
 """Brings the operator's credentials to every namespace with a database, and follows when they change.
 
+Before anything is written it looks at every copy, and asks whether all may be written that has to be. Without what is
+shared nothing is done; a namespace that is closed is left out, and the pods are not told.
+
 The order is what makes it safe to be killed anywhere. First the operator's own Secrets, with the next generation in the
 same request as the data; then every copy; then, when no copy is missing, the generation in the backup ConfigMap, by
 which pods restart; then the operator, which reads ConfigMaps at its start. Whoever comes next finds in the cluster how
@@ -14,19 +17,29 @@ already; a field manager of its own would own that one value and be in the next 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
 
 from planton.cluster.api.connection import Connection
-from planton.cluster.api.resources import CONFIG_MAP, DEPLOYMENT, POSTGRESQL, SECRET, Key
-from planton.cluster.api.server import Server, in_parallel, joined
+from planton.cluster.api.resources import CONFIG_MAP, DEPLOYMENT, POSTGRESQL, SECRET, Key, key_of
+from planton.cluster.api.server import Server, in_parallel
 from planton.cluster.changes import Change, ProgressEvent
 from planton.cluster.ownership import with_set
+from planton.cluster.permissions.review import Need, NoPermissionError
 from planton.cluster.planning.extract import applied
 from planton.cluster.planning.inventory import generation_in
 from planton.cluster.planning.own_secrets import APPLY, read_outdated
 from planton.cluster.planning.plan import foreign_object
 from planton.cluster.planning.steps import change_of
+from planton.cluster.synchronising.sync_encryption import check_encryption
+from planton.cluster.synchronising.sync_permissions import (
+    closed_spaces,
+    needs_of_operator,
+    needs_of_write,
+    roles_told,
+    with_roles,
+)
+from planton.cluster.synchronising.sync_result import Synchronised, failure_of
 from planton.cluster.synchronising.sync_state import (
     NOT_OURS,
     PHASE,
@@ -53,81 +66,6 @@ _EFFECT = "pods of every database that takes these credentials restart, one afte
 _RESTART = "the operator restarts and syncs all databases"
 
 OnChange = Callable[[Change], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Synchronised:
-    """What one run has done.
-
-    Attributes:
-        state: What it went by; None when it did not get as far.
-        changes: One for each object that was looked at, in the order in which it was.
-        failures: What went wrong; everything else was done all the same.
-        spaces: Namespaces whose copies are right now.
-        failed_spaces: Namespaces with a database whose copies are not.
-    """
-
-    state: SyncState | None
-    changes: tuple[Change, ...]
-    failures: tuple[ClusterError, ...]
-    spaces: frozenset[str]
-    failed_spaces: frozenset[str]
-
-    def check(self) -> None:
-        """Raises what went wrong.
-
-        Raises:
-            ConflictError: Secrets of others stand where copies belong, and nothing else went wrong.
-            ClusterError: Something went wrong; `changes` on it says what was done.
-        """
-        if self.failures:
-            raise failure_of(self.failures, self.changes, self._note)
-
-    @property
-    def _note(self) -> str:
-        state = self.state
-        if state is None or not self.failed_spaces or state.platform.generation <= state.told:
-            return ""
-        return (
-            f"Pods are told of the new credentials (generation {state.platform.generation}) only when every copy is "
-            "written: until then they go on with the old ones, which must stay valid."
-        )
-
-
-def failure_of(failures: Iterable[ClusterError], changes: Iterable[Change], note: str = "") -> ClusterError:
-    """Makes one error of all that went wrong.
-
-    Args:
-        failures: At least one.
-        changes: What was done.
-        note: What else to know.
-
-    Returns:
-        The error, with the words of all.
-    """
-    told = list({str(one): one for one in failures}.values())
-    if len(told) == 1 and not note:
-        told[0].changes = tuple(changes)
-        return told[0]
-    conflicts = [one for failure in told if isinstance(failure, ConflictError) for one in failure.conflicts]
-    if all(isinstance(one, ConflictError) for one in told):
-        return ConflictError(conflicts, changes=tuple(changes), remedy=_lines(told[0].remedy, note))
-    first = joined(told)
-    if not isinstance(first, ClusterError):
-        raise first
-    return ClusterError(
-        first.text,
-        subject=first.subject,
-        phase=first.phase,
-        status=first.status,
-        reason=first.reason,
-        remedy=_lines(first.remedy, note),
-        changes=tuple(changes),
-    )
-
-
-def _lines(*texts: str) -> str:
-    return "\n".join(text for text in texts if text)
 
 
 class Synchroniser:
@@ -187,11 +125,13 @@ class Synchroniser:
 
     def _again(self, work: Callable[[SyncState, _Run], None], *, follow: bool) -> Synchronised:
         if self._namespace is None:
-            self._namespace = find_operator(self._server)
+            with roles_told():
+                self._namespace = find_operator(self._server)
         before: list[Change] = []
         for _ in range(_READS):
             self._progress(ProgressEvent("read", 0, 0, self._namespace))
-            state = read_state(self._server, self._namespace, follow=follow)
+            with roles_told():
+                state = read_state(self._server, self._namespace, follow=follow)
             run = _Run(self._server.during(PHASE, state.scrubber), state, self._progress, self._on_change)
             try:
                 work(state, run)
@@ -199,11 +139,11 @@ class Synchroniser:
                 before += [one for one in run.changes if one.action != "unchanged"]
                 continue
             except PlantonError as error:
-                failures = [*run.failures, error] if isinstance(error, ClusterError) else run.failures
                 if not isinstance(error, ClusterError):
                     raise
+                failures = [with_roles(one) for one in (*run.failures, error)]
                 raise failure_of(failures, [*before, *run.changes]) from None
-            failures = [*state.problems, *run.failures]
+            failures = [with_roles(one) for one in (*state.problems, *run.failures)]
             changes = (*before, *run.changes)
             return Synchronised(state, changes, tuple(failures), frozenset(run.done), frozenset(run.failed))
         raise failure_of(
@@ -219,6 +159,10 @@ class Synchroniser:
             ],
             before,
         )
+
+
+def _no_check(live: KubernetesObject) -> None:
+    return
 
 
 class _Run:
@@ -242,11 +186,15 @@ class _Run:
         self.done: set[str] = set()
         self.failed: set[str] = set()
         self.going: set[str] = set()
+        self._looked: dict[Key, KubernetesObject | None] = {}
 
     def everything(self, deadline: Deadline | None) -> None:
+        first = read_spaces(self._server)
+        self._look(first[0], needs_of_operator(self._state, self._secrets(self._platform.namespace)))
         if not self._state.half_applied:
+            self._check_keys(first[0])
             self._write_own()
-        self._copy_to_all()
+        self._copy_to_all(first)
         self._look_at_own_of_databases()
         if self.failed or self._state.half_applied:
             return
@@ -272,17 +220,21 @@ class _Run:
         # In the set of the operator, where an apply of it would put them, too.
         return with_set(platform_secrets(self._platform, space), self._state.set_id)
 
-    def _copy_to_all(self) -> None:
-        """Copies until there is no namespace left that came meanwhile."""
-        for _ in range(_ROUNDS):
-            spaces, going = read_spaces(self._server)
+    def _copy_to_all(self, first: tuple[frozenset[str], frozenset[str]] | None = None) -> None:
+        """Copies until there is no namespace left that came meanwhile; first to those that were looked at."""
+        for number in range(_ROUNDS):
+            is_looked = number == 0 and first is not None
+            spaces, going = first if number == 0 and first is not None else read_spaces(self._server)
             for space in sorted(going - self.going):
                 self._made(skipped(space))
             self.going |= going
             fresh = sorted(spaces - self.done - self.failed - self.going)
-            if not fresh:
+            if is_looked:
+                self._copy(fresh)
+            elif fresh:
+                self.copy(fresh)
+            else:
                 return
-            self.copy(fresh)
 
     def _look_at_own_of_databases(self) -> None:
         """Says which databases' own Secrets would have to be applied again: they are followed by nobody."""
@@ -299,6 +251,28 @@ class _Run:
 
     def copy(self, spaces: list[str]) -> None:
         """Copies to namespaces, each on its own: what goes wrong in one does not keep the others from theirs."""
+        self._look(spaces)
+        self._copy([space for space in spaces if space not in self.failed])
+
+    def _look(self, spaces: Collection[str], shared: Collection[Need] | None = None) -> None:
+        """Looks at the copies, and asks whether all may be written that has to be; what is closed has failed."""
+
+        def needs_in(space: str) -> set[Need]:
+            wanted = set()
+            for desired in self._copies(space):
+                live = self._looked[key_of(desired)] = self._server.get(key_of(desired))
+                wanted |= needs_of_write(desired, live)
+            return wanted
+
+        ordered = sorted(spaces)
+        outcomes = zip(ordered, in_parallel(needs_in, ordered), strict=True)
+        # What cannot be looked at fails where it is written.
+        wanted = {space: one for space, one in outcomes if not isinstance(one, Exception)}
+        if closed := closed_spaces(self._server, shared or (), wanted, is_whole=shared is not None):
+            self.failed |= set(closed)
+            self.failures.append(NoPermissionError([one for needs in closed.values() for one in needs], phase=PHASE))
+
+    def _copy(self, spaces: list[str]) -> None:
         number = 0
 
         def one(space: str) -> None:
@@ -323,13 +297,31 @@ class _Run:
             else:
                 raise outcome
 
+    def _copies(self, space: str) -> list[KubernetesObject]:
+        # That with files first: a pod that misses it hangs, while without the other the operator makes no pod.
+        found = self._secrets(space) if space != self._platform.namespace else []
+        if annotations := self._platform.service_account_annotations:
+            found.append(service_account(annotations, space))
+        return found
+
     def _copy_to(self, space: str) -> None:
-        if space != self._platform.namespace:
-            # That with files first: a pod that misses it hangs, while without the other the operator makes no pod.
-            for secret in self._secrets(space):
-                self._made(put(self._server, secret, check=self._check_generation))
-        if self._platform.service_account_annotations:
-            self._made(put(self._server, service_account(self._platform.service_account_annotations, space)))
+        for desired in self._copies(space):
+            check = partial(self._check_copy, desired) if desired["kind"] == SECRET.kind else _no_check
+            self._made(put(self._server, desired, check=check, looked=self._looked))
+
+    def _check_keys(self, spaces: Collection[str]) -> None:
+        """Looks whether a key for encryption would be lost, before the first Secret is written."""
+        own = self._state.own
+        for desired in self._secrets(self._platform.namespace):
+            check_encryption(self._state, desired, own.get(desired["metadata"]["name"]))
+        # Behind a new generation each copy could be written over.
+        if self._platform.generation > generation_in(own.get(self._platform.secret_name)):
+            for desired in (one for space in sorted(spaces) for one in self._copies(space)):
+                check_encryption(self._state, desired, self._looked.get(key_of(desired)))
+
+    def _check_copy(self, desired: KubernetesObject, live: KubernetesObject) -> None:
+        self._check_generation(live)
+        check_encryption(self._state, desired, live)
 
     def _check_generation(self, live: KubernetesObject) -> None:
         """A copy that is ahead was written by somebody who has read newer keys, unless somebody meddled with it."""
