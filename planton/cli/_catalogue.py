@@ -10,8 +10,8 @@ from planton.catalogue import times
 from planton.cli._changes import show_head
 from planton.cli._exit import UsageError
 from planton.cli._output import Console, printable
-from planton.cli._problems import counted
 from planton.cli._table import show_table
+from planton.words import counted
 
 if TYPE_CHECKING:
     from planton.catalogue.model import BaseBackup, Catalogue, Lineage, RecoveryWindow, Span, Timeline

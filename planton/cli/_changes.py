@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ _STYLES = {
     "refused": ("bold", "red"),
 }
 _WORD = max(map(len, ACTIONS))
+_NAMESPACES = 3
+"""How many Namespaces that are left alone for one reason are listed, where they are many."""
 _LONGEST_VALUE = 120
 """Characters of a value in a diff line; `-o json` has all of it."""
 _CONTEXT = 20
@@ -34,16 +37,27 @@ def show_changes(changes: Iterable[Change], console: Console, *, unchanged: bool
     Args:
         changes: The changes; credentials in their diffs are hidden already.
         console: Where to print.
-        unchanged: Whether objects that do not change are listed too.
+        unchanged: Whether objects that do not change are listed too, and each Namespace that is left alone.
 
     Raises:
         OutputError: It could not be written.
     """
+    changes = list(changes)
+    # Where others make the Namespaces, each is left alone every time, and what does change would stand between them.
+    alone = Counter() if unchanged else Counter(change.reason for change in changes if _is_left_alone(change))
+    listed: Counter[str] = Counter()
     for change in changes:
         if change.action == "unchanged" and not unchanged:
             continue
         word = console.paint(change.action.ljust(_WORD), *_STYLES.get(change.action, ()))
         reason = f"  ({printable(change.reason)})" if change.reason else ""
+        # A single one more is not worth a line about it.
+        if _is_left_alone(change) and alone[change.reason] > _NAMESPACES + 1:
+            listed[change.reason] += 1
+            if listed[change.reason] == _NAMESPACES + 1:
+                console.out(f"{word}  {alone[change.reason] - _NAMESPACES:,} more Namespaces{reason}; --all lists them")
+            if listed[change.reason] > _NAMESPACES:
+                continue
         console.out(f"{word}  {printable(change.subject)}{reason}")
         is_record = change.kind == "ConfigMap" and change.name == RECORD_CONFIGMAP
         for field in change.diff:
@@ -51,6 +65,10 @@ def show_changes(changes: Iterable[Change], console: Console, *, unchanged: bool
             console.out(f"{'':{_WORD}}    {line}")
         for effect in change.effects:
             console.out(f"{'':{_WORD}}    {console.paint('!', 'bold', 'yellow')} {printable(effect)}")
+
+
+def _is_left_alone(change: Change) -> bool:
+    return change.kind == "Namespace" and change.action == "skipped"
 
 
 def _record_line(field: FieldChange) -> str:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from planton.cli._changes import show_head
 from planton.cli._output import Console, printable
-from planton.cli._problems import counted
 from planton.cli._table import show_table
+from planton.words import counted
 
 if TYPE_CHECKING:
     from planton.catalogue.probe import Finding
@@ -89,6 +89,8 @@ def _summary(checked: Sequence[Checked]) -> str:
     head = f"{counted(stores, 'store')} and {counted(archives, 'archive')} looked at"
     if failures:
         return f"{head}: {counted(failures, 'thing')} wrong."
+    if not stores + archives:
+        return f"{head}: nothing was tried."
     with_warnings = f", with {counted(warnings, 'warning')}" if warnings else ""
     return f"{head}: all is well{with_warnings}."
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from planton.cli._changes import show_head
 from planton.cli._exit import UsageError
 from planton.cli._output import Console
-from planton.cli._problems import counted, show_warnings
+from planton.cli._problems import show_warnings
 from planton.cli._sources import open_cluster, read_manifests
 from planton.cli._table import show_table
 from planton.translate.names import cluster_name, namespace_of
+from planton.words import counted
 
 if TYPE_CHECKING:
     from planton.cli._live import Compared, Entry

@@ -34,6 +34,9 @@ BROKEN_PIPE = 141
 TERMINATED = 143
 """Stopped by SIGTERM (128 + SIGTERM)."""
 
+_OF_SET = "planton, set "
+"""How a conflict names the manager of what is in a set: planton itself."""
+
 DEBUG_VARIABLE = "PLANTON_DEBUG"
 """Environment variable that asks for the place of an unexpected error."""
 
@@ -94,6 +97,7 @@ def report(error: BaseException, console: Console) -> int:
         console.plain(error.remedy)
         return ERROR
     if isinstance(error, OutputError) and error.closed:
+        console.plain(console.said_untouched("nobody reads the output any more: ", "."))
         return BROKEN_PIPE
     _tell(error, console)
     if words := console.said_untouched(""):
@@ -160,7 +164,14 @@ def _tell_conflicts(error: ConflictError, console: Console) -> None:
         console.plain(f"  {line}")
     said = console.said_untouched("")
     console.plain("" if error.changes else f"{(said or 'nothing was written').capitalize()}.")
-    console.plain(error.remedy)
+    sets = sorted({one.manager.removeprefix(_OF_SET) for one in error.conflicts if one.manager.startswith(_OF_SET)})
+    if sets:
+        console.plain(
+            f"What is of set {', '.join(sets)} stays there: is --set right? --force-conflicts moves it to the set that "
+            "is named."
+        )
+    if not all(one.manager.startswith(_OF_SET) for one in error.conflicts):
+        console.plain(error.remedy)
 
 
 def _tell_bug(error: BaseException, console: Console) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from planton.cluster.api.mask import HIDDEN, is_shown_variable
+from planton.cluster.api.mask import HIDDEN, is_shown_variable, without_users
 from planton.translate.archive import resolve
 from planton.translate.beginning import standby_entries
 from planton.translate.environment import Variable, effective
@@ -87,9 +87,9 @@ def read_entries(environment: Iterable[dict[str, Any]]) -> dict[str, Entry]:
 
 
 def _shown(name: str, value: str) -> str:
-    # planton takes no proxy with a user, but others write such into custom resources.
+    # planton takes no proxy nor endpoint with a user, but others write such into custom resources.
     shown = not value or (is_shown_variable(name) and not (name.endswith("_proxy") and "@" in value))
-    return value if shown else HIDDEN
+    return without_users(value) if shown else HIDDEN
 
 
 def _has_to_do_with_backups(name: str) -> bool:

@@ -17,10 +17,13 @@ from planton.stopping import SECONDS, STOPPING
 TYPE_CHECKING = False  # Checkers go by the name; importing typing would be a tenth of the start-up.
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from sys import UnraisableHookArgs
     from types import FrameType
     from typing import NoReturn
 
 _OVERVIEW = ("--help", "-h", "help")
+_AGAIN = 0.01
+"""Seconds after which an exception of a signal is raised once more that nobody got."""
 _COLLECT_AFTER = 50_000
 """New objects after which the garbage collector looks at them. They are small, and few of them are in cycles."""
 
@@ -125,19 +128,30 @@ def _signals() -> Iterator[None]:
         signal.SIGHUP: (HUNG_UP, "hung up"),
         signal.SIGINT: (INTERRUPTED, "interrupted"),
     }
-    came = False
+    came = 0
 
     def stop(number: int, frame: FrameType | None) -> None:
         nonlocal came
         code, word = words[signal.Signals(number)]
         if came:
             _end_at_once(code, word)
-        came = True
+        came = number
         STOPPING.ask()
         _say_what_is_waited_for(word, "Ctrl-C again" if number == signal.SIGINT else "the signal again")
-        if number == signal.SIGINT:
+        raise_it()
+
+    def raise_it(*_: object) -> NoReturn:
+        if came == signal.SIGINT:
             raise KeyboardInterrupt
-        raise Stopped(code, word)
+        raise Stopped(*words[signal.Signals(came)])
+
+    def tell_lost(lost: UnraisableHookArgs) -> None:
+        # The interpreter drops what is raised while it removes an object, and so the command would go on, and write.
+        if came and issubclass(lost.exc_type, (KeyboardInterrupt, Stopped)):
+            signal.signal(signal.SIGALRM, raise_it)
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN)
+        else:
+            told(lost)
 
     if threading.current_thread() is not threading.main_thread():
         # Then somebody else handles signals.
@@ -148,9 +162,14 @@ def _signals() -> Iterator[None]:
     taken = [number for number in words if before[number] is not signal.SIG_IGN]
     for number in taken:
         signal.signal(number, stop)
+    alarm = signal.getsignal(signal.SIGALRM)
+    told, sys.unraisablehook = sys.unraisablehook, tell_lost
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook = told
+        signal.signal(signal.SIGALRM, alarm)
         for number in taken:
             signal.signal(number, before[number])
         STOPPING.clear()

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from planton.cli._changes import changes_data, counts, show_changes, show_head, show_old_credentials, summary_line
 from planton.cli._exit import INTERRUPTED, Stopped
-from planton.cli._output import Console, printable
-from planton.cli._problems import as_data, counted, show_warnings
+from planton.cli._output import Console, OutputError, printable
+from planton.cli._problems import as_data, show_warnings
 from planton.cli._progress import Progress
 from planton.cluster import ApplyResult, Plan, PlanOptions
 from planton.errors import ClusterError, PlantonError
 from planton.stopping import STOPPING
+from planton.words import counted, first_few
 
 if TYPE_CHECKING:
     from planton.cluster import Change, Cluster, ClusterIdentity
@@ -174,9 +176,8 @@ def _not_done(left: Sequence[Change]) -> str:
     """Words what was not done, as far as is known: the first few by name."""
     if not left:
         return ""
-    names = ", ".join(change.subject for change in left[:_NAMED])
-    more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
-    return f"; not done, as far as is known: {counted(len(left), 'object')}: {names}{more}"
+    names = first_few([change.subject for change in left], _NAMED)
+    return f"; not done, as far as is known: {counted(len(left), 'object')}: {names}"
 
 
 def _stopped(stop: BaseException, text: str) -> Stopped:
@@ -187,7 +188,9 @@ def _stopped(stop: BaseException, text: str) -> Stopped:
 def _show_partial(plan: Plan, changes: tuple[Change, ...], arguments: argparse.Namespace, console: Console) -> None:
     effects = tuple(dict.fromkeys(effect for change in changes for effect in change.effects))
     result = ApplyResult(plan.identity, changes, plan.warnings, effects)
-    show_result(result, plan, arguments, console, word="Done before it ended", complete=False)
+    # What ended it counts more than an output that nobody gets.
+    with contextlib.suppress(OutputError):
+        show_result(result, plan, arguments, console, word="Done before it ended", complete=False)
 
 
 def show_cluster(plan: Plan, arguments: argparse.Namespace, console: Console) -> None:
@@ -227,7 +230,7 @@ def show_result(
     word: str,
     complete: bool | None = None,
 ) -> None:
-    """Prints a plan or a result in the form that was asked for.
+    """Prints a plan or a result in the form that was asked for. A result that cannot be printed is counted on stderr.
 
     Args:
         result: What to print.
@@ -240,6 +243,25 @@ def show_result(
     Raises:
         OutputError: It could not be written.
     """
+    try:
+        _print(result, plan, arguments, console, word, complete)
+        if isinstance(result, ApplyResult):
+            console.flush()
+    except OutputError:
+        # What became of the cluster has to be known, wherever the output went.
+        if isinstance(result, ApplyResult):
+            console.plain(f"{word}: {summary_line(result.changes)}")
+        raise
+
+
+def _print(
+    result: Plan | ApplyResult,
+    plan: Plan,
+    arguments: argparse.Namespace,
+    console: Console,
+    word: str,
+    complete: bool | None,
+) -> None:
     if arguments.output == "table":
         _show_table(result, arguments, console, word)
         return

@@ -8,6 +8,7 @@ from typing import Any
 from planton.cli._alike import Line, line_of, shortened
 from planton.cli._output import Console
 from planton.errors import Problem
+from planton.words import counted
 
 
 def one_line(problem: Problem) -> str:
@@ -76,16 +77,3 @@ def as_data(problem: Problem) -> dict[str, Any]:
         "message": problem.message,
     }
     return {key: value for key, value in facts.items() if value}
-
-
-def counted(number: int, noun: str) -> str:
-    """Writes a number with its noun.
-
-    Args:
-        number: How many.
-        noun: The noun in the singular, with a regular plural.
-
-    Returns:
-        Such as `1 manifest` or `3 manifests`.
-    """
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

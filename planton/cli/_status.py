@@ -12,10 +12,10 @@ from planton.catalogue.names import lsn_text
 from planton.cli._catalogue import size_text
 from planton.cli._changes import show_head
 from planton.cli._output import Console, printable
-from planton.cli._problems import counted
 from planton.cli._table import show_table
 from planton.manifest import dumps
 from planton.types import PostgresKubernetes
+from planton.words import counted
 
 if TYPE_CHECKING:
     from planton.cluster import ClusterIdentity

@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     cluster = open_cluster(arguments)
     # Only now, so that bad manifests are told without importing the client.
     from planton.cli._planning import show_result, shown_plan
-    from planton.cli._problems import counted
+    from planton.words import counted
 
     plan = shown_plan(cluster, manifests, arguments, console)
     show_result(plan, plan, arguments, console, word="Plan" if plan.changed else "Nothing to do")

@@ -55,9 +55,10 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     Returns:
         The exit code.
     """
-    from planton.cli._problems import counted, show_warnings
+    from planton.cli._problems import show_warnings
     from planton.cli._sources import read_manifests
     from planton.rendering import render
+    from planton.words import counted
 
     manifests = read_manifests(arguments, console)
     rendering = render(manifests, existing=_resolved(manifests) if arguments.show_secrets else None)

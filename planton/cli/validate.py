@@ -8,6 +8,8 @@ from planton.cli._arguments import Parser, add_files, add_output, add_verbose, d
 from planton.cli._exit import DONE, ERROR
 from planton.cli._output import Console, printable
 
+_FILES = 10
+"""Files up to which each has a line of its own."""
 _HELP = """
 Checks manifests without a cluster: form, fields, values, and what they would become together.
 All errors of all files are shown at once, one a line (of many that say the same the first few; -v shows all):
@@ -48,10 +50,11 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     Raises:
         ManifestError: Something is wrong in them, and the output is text.
     """
-    from planton.cli._problems import as_data, counted, show_warnings
+    from planton.cli._problems import as_data, show_warnings
     from planton.cli._sources import read_manifests
     from planton.errors import ManifestError
     from planton.rendering import render
+    from planton.words import counted
 
     try:
         manifests = read_manifests(arguments, console)
@@ -68,7 +71,10 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     files: dict[str, int] = {}
     for origin in manifests.origins:
         files[origin.file] = files.get(origin.file, 0) + 1
-    for file, number in files.items():
-        console.out(f"{printable(file)}: {counted(number, 'manifest')} valid")
+    if len(files) > _FILES and not console.is_verbose:
+        console.out(f"{counted(len(manifests.origins), 'manifest')} in {counted(len(files), 'file')} valid")
+    else:
+        for file, number in files.items():
+            console.out(f"{printable(file)}: {counted(number, 'manifest')} valid")
     show_warnings(warnings, console)
     return DONE

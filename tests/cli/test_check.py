@@ -104,6 +104,26 @@ def test_for_programs(capsys: pytest.CaptureFixture[str], cluster: FakeCluster, 
     assert data["checks"][1]["leftBehind"] == ["planton-check/abc-1"]
 
 
+def test_nothing_tried_is_not_called_well(
+    capsys: pytest.CaptureFixture[str], cluster: FakeCluster, tmp_path: Path
+) -> None:
+    cluster.checked = (OFF,)
+    assert main(["check"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "0 stores and 0 archives looked at: nothing was tried."
+    # Without the operator and without the cluster nobody knows where a database archives to.
+    path = tmp_path / "orders.yaml"
+    path.write_text(database("orders"))
+    assert main(["check", "-f", str(path)]) == 1
+    out = capsys.readouterr().out
+    assert "Give the operator's manifest too, or --live, which asks the cluster." in out
+    assert out.splitlines()[-1] == "0 stores and 0 archives looked at: 1 thing wrong."
+    off = database("orders", backup="enable_backup: false")
+    for text in (off + operator(), off):
+        path.write_text(text)
+        assert main(["check", "orders", "-f", str(path)]) == 0
+        assert "its backups are off" in capsys.readouterr().out
+
+
 def test_nothing_to_check(capsys: pytest.CaptureFixture[str], cluster: FakeCluster) -> None:
     assert main(["check"]) == 0
     assert "There is nothing to check" in capsys.readouterr().out

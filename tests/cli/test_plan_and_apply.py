@@ -172,6 +172,31 @@ def test_no_progress_without_a_terminal(
     assert "\x1b" not in captured.out + captured.err
 
 
+def test_of_many_namespaces_that_others_make_the_first_few_are_listed(
+    capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifests: str
+) -> None:
+    spaces = [Change("skipped", "v1", "Namespace", "", f"team-{one}", reason="not ours") for one in range(5)]
+    other = Change("skipped", "v1", "Namespace", "", "other", reason="never pruned")
+    cluster.changes = (*spaces, Change("created", "v1", "Secret", "team-0", "keys"), other)
+    assert main(["apply", "-f", manifests]) == 0
+    assert capsys.readouterr().out.splitlines()[5:] == [
+        *(f"skipped     Namespace/team-{one}  (not ours)" for one in range(3)),
+        "skipped     2 more Namespaces  (not ours); --all lists them",
+        "created     Secret/team-0/keys",
+        "skipped     Namespace/other  (never pruned)",
+        "! everything restarts",
+        "",
+        "Done: 1 created, 0 configured, 0 unchanged, 0 deleted, 6 skipped",
+    ]
+    cluster.changes = tuple(spaces[:4])
+    for options in ([], ["--all"]):
+        assert main(["apply", "-f", manifests, *options]) == 0
+        assert capsys.readouterr().out.count("(not ours)\n") == 4
+    cluster.changes = tuple(spaces)
+    assert main(["apply", "-f", manifests, "--all"]) == 0
+    assert capsys.readouterr().out.count("(not ours)\n") == 5
+
+
 def test_a_conflict_names_both_managers_and_the_fields(
     capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifests: str
 ) -> None:
@@ -183,6 +208,19 @@ def test_a_conflict_names_both_managers_and_the_fields(
         "Nothing was written.",
         cluster.error.remedy,
     ]
+
+
+def test_a_conflict_with_another_set_asks_for_the_right_one(
+    capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifests: str
+) -> None:
+    of_set = FieldConflict("Deployment/a/b", "planton, set production", ('metadata.labels["planton.ai/set"]',))
+    told = "What is of set production stays there: is --set right? --force-conflicts moves it to the set that is named."
+    cluster.error = ConflictError([of_set])
+    assert main(["apply", "-f", manifests, "--set", "prodution"]) == 1
+    assert capsys.readouterr().err.splitlines()[-2:] == ["Nothing was written.", told]
+    cluster.error = ConflictError([of_set, FieldConflict("Deployment/a/b", "kubectl-edit", ("spec.replicas",))])
+    assert main(["apply", "-f", manifests, "--set", "prodution"]) == 1
+    assert capsys.readouterr().err.splitlines()[-2:] == [told, cluster.error.remedy]
 
 
 def test_a_refusal_gives_all_reasons(capsys: pytest.CaptureFixture[str], cluster: FakeCluster, manifests: str) -> None:
@@ -355,13 +393,56 @@ def test_bad_manifests_are_told_before_a_cluster_is_asked(
     assert "apiVersion" in capsys.readouterr().err
 
 
-def test_an_apply_that_nobody_reads_does_not_begin(
-    monkeypatch: pytest.MonkeyPatch, cluster: FakeCluster, manifests: str
-) -> None:
-    class Closed(io.StringIO):
-        def flush(self) -> None:
-            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+class Closed(io.StringIO):
+    """A stream that cannot be written out any more after some times."""
 
-    monkeypatch.setattr(sys, "stdout", Closed())
+    def __init__(self, error: OSError, times: int = 0) -> None:
+        super().__init__()
+        self.error, self.times = error, times
+
+    def flush(self) -> None:
+        self.times -= 1
+        if self.times < 0:
+            raise self.error
+
+
+GONE = BrokenPipeError(errno.EPIPE, "Broken pipe")
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_an_apply_that_nobody_reads_does_not_begin(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, cluster: FakeCluster, manifests: str
+) -> None:
+    monkeypatch.setattr(sys, "stdout", Closed(GONE))
     assert main(["apply", "-f", manifests]) == 141
     assert "apply" not in cluster.asked
+    assert capsys.readouterr().err.endswith("nobody reads the output any more: nothing was written.\n")
+
+
+@pytest.mark.parametrize(("error", "code"), [(GONE, 141), (FULL, 1)], ids=["closed", "full"])
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_an_apply_whose_result_cannot_be_printed_says_what_was_done(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    cluster: FakeCluster,
+    manifests: str,
+    form: str,
+    error: OSError,
+    code: int,
+) -> None:
+    monkeypatch.setattr(sys, "stdout", Closed(error, 1 if form == "table" else 0))
+    assert main(["apply", "-f", manifests, "-o", form]) == code
+    assert "apply" in cluster.asked
+    done = "Done: 1 created, 1 configured, 1 unchanged, 0 deleted, 1 skipped\n"
+    told = "" if error is GONE else "error: the output could not be written: No space left on device\n"
+    assert capsys.readouterr().err.endswith(done + told)
+
+
+def test_a_failed_apply_is_told_where_nobody_reads_the_output(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, cluster: FakeCluster, manifests: str
+) -> None:
+    cluster.error = ClusterError("no answer", phase="namespaces", remedy="Look there.", changes=cluster.changes[:1])
+    monkeypatch.setattr(sys, "stdout", Closed(GONE, 1))
+    assert main(["apply", "-f", manifests]) == 1
+    done = "Done before it ended: 1 created, 0 configured, 0 unchanged, 0 deleted, 0 skipped\n"
+    assert capsys.readouterr().err.endswith(f"{done}error: namespaces: no answer\nLook there.\n")

@@ -60,6 +60,35 @@ def test_a_server_that_is_silent(tmp_path: Path) -> None:
     assert process.returncode == 130
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_an_object_is_removed(number: signal.Signals, code: int) -> None:
+    # What is raised in such a place the interpreter drops: the command went on to write, and ended with 0.
+    program = f"""
+import signal, sys, time
+from planton.cli import _main, validate
+
+class Removed:
+    def __init__(self, act):
+        self.act = act
+    def __del__(self):
+        self.act()
+
+def work(arguments, console):
+    Removed(lambda: signal.raise_signal({int(number)}))
+    Removed(lambda: time.sleep(0.1))  # It is raised once more in there, and dropped once more.
+    time.sleep(20)
+    return 0
+
+validate.run = work
+sys.exit(_main.run(["validate", "-f", "-"]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=15, env=environment(), check=False
+    )
+    assert done.stderr == f"{'interrupted' if number == signal.SIGINT else 'terminated'}.\n"
+    assert done.returncode == code
+
+
 def test_nothing_is_tried_again_after_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
     attempts = Patience().begin()
     attempts.next()

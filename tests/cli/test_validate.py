@@ -37,6 +37,20 @@ def test_valid_files_are_counted(capsys: pytest.CaptureFixture[str], tmp_path: P
     assert captured.err == ""
 
 
+def test_many_valid_files_are_counted_together(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for number in range(11):
+        (tmp_path / f"{number:02}.yaml").write_text(database(f"one-{number}") + database(f"two-{number}"))
+    assert main(["validate", "-f", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == "22 manifests in 11 files valid\n"
+    assert main(["validate", "-v", "-f", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{tmp_path}/{number:02}.yaml: 2 manifests valid" for number in range(11)
+    ]
+    (tmp_path / "10.yaml").unlink()
+    assert main(["validate", "-f", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.count("\n") == 10
+
+
 def test_five_mistakes_are_five_lines_with_their_places(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "wrong.yaml"
     path.write_text(database("fine") + FIVE_MISTAKES)

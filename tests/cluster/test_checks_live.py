@@ -238,7 +238,7 @@ def test_check_without_a_cluster(stored: Stored) -> None:
     # Without a cluster and without an operator nobody knows that it has backups, unless it says so itself.
     targets, without = targets_in_manifests(None, None, planton.loads(text), ())
     assert targets == []
-    assert "no operator with backup_config" in without[0].findings[0].text
+    assert without[0].failures[0].text.endswith("no operator is among these manifests")
     messages = planton.loads(text.replace("  backup_config:\n", "  backup_config:\n    enable_backup: true\n"))
     targets, without = targets_in_manifests(None, None, messages, ())
     assert without == []

@@ -119,7 +119,8 @@ def test_databases_volumes_and_what_belongs_to_them_are_left_alone(harness: Harn
     front["metadata"]["labels"] = {**front["metadata"]["labels"], **kind}
     harness.apply([namespace(space), database(space, **kind), claim(space), front], set_id=space)
     changes = {change.subject: change for change in harness.apply([namespace(space)], set_id=space)}
-    assert changes[f"postgresql/{space}/db-sample"].reason.endswith("delete it by name with planton delete")
+    told = changes[f"postgresql/{space}/db-sample"].reason
+    assert told.endswith("planton delete takes its former manifest and its name")
     assert f"it belongs to postgresql/{space}/db-sample" in changes[f"Service/{space}/front"].reason
     assert {change.action for change in changes.values()} == {"skipped", "unchanged"}
     for one in (database(space), claim(space), front):

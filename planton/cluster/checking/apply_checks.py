@@ -27,6 +27,7 @@ from planton.translate.effective_archive import archive_of
 from planton.translate.names import BACKUP_CONFIGMAP, FILES_SECRET, is_storage_secret
 from planton.translate.pod_variables import layered
 from planton.types import PostgresKubernetes, PostgresOperatorKubernetes
+from planton.words import first_few
 
 _SAYS_NOTHING: frozenset[StoreProblem] = frozenset({"unreachable", "busy"})
 _PLACE = frozenset({"WALG_S3_PREFIX", "USE_WALG_BACKUP"})
@@ -98,16 +99,13 @@ def _once_for_each_host(checked: Sequence[Checked]) -> Iterator[tuple[Checked, F
                 buckets, first, _ = unreached.setdefault((host, found.text), ([], replace(one, used_by=()), found))
                 buckets += [bucket] if bucket and bucket not in buckets else []
                 users = tuple(dict.fromkeys((*first.used_by, *one.used_by)))
-                merged = replace(first, where=f"{_some(buckets)} at {host}" if bucket else one.where, used_by=users)
+                merged = replace(
+                    first, where=f"{first_few(buckets, _SHOWN)} at {host}" if bucket else one.where, used_by=users
+                )
                 unreached[host, found.text] = (buckets, merged, found)
             elif found.outcome == "warning" or (found.outcome == "failed" and not is_definite(found)):
                 yield one, found
     yield from ((one, found) for _, one, found in unreached.values())
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _strictly(checked: Checked) -> Checked:
@@ -151,7 +149,7 @@ def _warning(checked: Checked, finding: Finding) -> Problem:
 
 
 def _users(checked: Checked) -> str:
-    return _some(checked.used_by)
+    return first_few(checked.used_by, _SHOWN)
 
 
 def with_store_checks(plan: Plan, server: Server, facts: Facts, options: PlanOptions, report: Report) -> Plan:

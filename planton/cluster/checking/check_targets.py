@@ -64,22 +64,27 @@ def targets_in_manifests(
         raise ManifestError([Problem(f"no database of these manifests is in namespace {namespace}")])
     found = [target_of(one, platform, existing, inventory) for one in chosen]
     targets = [one for one in found if one is not None]
-    without = [_without(one, platform) for one, target in zip(chosen, found, strict=True) if target is None]
     operator = next((one for one in messages if isinstance(one, PostgresOperatorKubernetes)), None)
+    is_known = operator is not None or inventory is not None
+    without = [_without(one, is_known) for one, target in zip(chosen, found, strict=True) if target is None]
     if not names and namespace is None and operator is not None:
         targets += of_platform(platform, f"{operator.kind}/{operator.metadata.name}", targets)
     return targets, without
 
 
-def _without(message: PostgresKubernetes, platform: BackupPlatform | None) -> Checked:
+def _without(message: PostgresKubernetes, is_known: bool) -> Checked:
     subject = f"{message.kind}/{message.metadata.name}"
-    text = "it has no archive: its backups are off"
-    if platform is None:
-        text = (
-            "it has no archive as far as is known here: no operator with backup_config is among these manifests. Give "
-            "its manifest too, or ask the cluster"
+    found = Finding("archive", "not tried", "it has no archive: its backups are off")
+    backup = message.spec.backup_config
+    if not is_known and (backup.enable_backup or not backup.HasField("enable_backup")):
+        # It may well have one: who asks for a check must not be told that all is well.
+        found = Finding(
+            "archive",
+            "failed",
+            "it is not known whether it has one, nor where: no operator is among these manifests",
+            "Give the operator's manifest too, or --live, which asks the cluster.",
         )
-    return Checked("settings", subject, (subject,), (Finding("archive", "not tried", text),))
+    return Checked("settings", subject, (subject,), (found,))
 
 
 def target_of(

@@ -188,7 +188,7 @@ def _decide(key: Key, obj: KubernetesObject, world: _World) -> Step | None:
 
 def _why_kept(key: Key, obj: KubernetesObject, world: _World) -> str:
     if key.resource is POSTGRESQL:
-        return "no longer in the set, left alone: delete it by name with planton delete"
+        return "no longer in the set, left alone: planton delete takes its former manifest and its name"
     if key.resource is NAMESPACE:
         return "no longer in the set, left alone: Namespaces are never pruned"
     labels = labels_of(obj)
