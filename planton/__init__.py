@@ -62,16 +62,13 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Imports a public name when it is first used."""
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module  # Here, since the command itself does not need it.
+if not TYPE_CHECKING:  # By this, type checkers would take any name for a public one.
 
-    value = getattr(import_module(home), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        """Imports a public name when it is first used."""
+        from planton.lazy import found
+
+        return found(__name__, name, _HOMES)
 
 
 def __dir__() -> list[str]:

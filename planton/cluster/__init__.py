@@ -41,24 +41,23 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ClusterIdentity": "api.connection",
-    "Cluster": "cluster",
-    "connect": "cluster",
-    "EventStatus": "status",
-    "PodStatus": "status",
-    "ResourceStatus": "status",
+    **dict.fromkeys(__all__, "planton.cluster.changes"),
+    "ClusterIdentity": "planton.cluster.api.connection",
+    "Cluster": "planton.cluster.cluster",
+    "connect": "planton.cluster.cluster",
+    "EventStatus": "planton.cluster.status",
+    "PodStatus": "planton.cluster.status",
+    "ResourceStatus": "planton.cluster.status",
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Imports a public name when it is first used."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+if not TYPE_CHECKING:  # By this, type checkers would take any name for a public one.
 
-    value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'changes')}"), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        """Imports a public name when it is first used."""
+        from planton.lazy import found
+
+        return found(__name__, name, _HOMES)
 
 
 def __dir__() -> list[str]:

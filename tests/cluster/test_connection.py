@@ -9,7 +9,6 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from planton.cluster.api.kubeconfig import open_connection
 from planton.cluster.api.resources import CONFIG_MAP, Key
 from planton.cluster.api.retry import Failure, Patience
 from planton.cluster.api.server import Server, in_parallel, joined
+from tests.cluster.answering import Answering, kubeconfig, served
 
 SENTINEL = "sentinel-credential"
 Answer = tuple[int, dict[str, str], Any]
@@ -46,9 +46,7 @@ def status(code: int, reason: str, message: str, **details: Any) -> Answer:
 def script(tmp_path: Path) -> Iterator[Script]:
     made = Script()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(Answering):
         def do_GET(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             body = self.rfile.read(length)
@@ -62,41 +60,18 @@ def script(tmp_path: Path) -> Iterator[Script]:
                 self.close_connection = True
                 return
             code, headers, content = answer
-            text = content if isinstance(content, bytes) else json.dumps(content).encode()
-            # Without the Date that the library would add.
-            self.send_response_only(code)
-            for name, value in {"Content-Type": "application/json", **headers}.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
+            self.answer(code, content, headers)
 
         do_PATCH = do_GET
         do_DELETE = do_GET
 
-        def log_message(self, *_: object) -> None:
-            """Says nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "here",
-        "clusters": [{"name": "here", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}],
-        "users": [{"name": "me", "user": {"token": SENTINEL}}],
-        "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}],
-    }
-    path = tmp_path / "kubeconfig"
-    path.write_text(json.dumps(config))
-    made.connection = open_connection(path, None)
-    # Only pauses take time: attempts do not, so that what is counted is exact.
-    made.connection.patience = Patience(
-        clock=lambda: sum(made.pauses), sleep=made.pauses.append, chance=random.Random(made.seed)
-    )
-    yield made
-    server.shutdown()
-    server.server_close()
+    with served(Handler) as url:
+        made.connection = open_connection(kubeconfig(tmp_path, url, {"token": SENTINEL}), None)
+        # Only pauses take time: attempts do not, so that what is counted is exact.
+        made.connection.patience = Patience(
+            clock=lambda: sum(made.pauses), sleep=made.pauses.append, chance=random.Random(made.seed)
+        )
+        yield made
 
 
 KEY = Key(CONFIG_MAP, "space", "settings")
@@ -437,13 +412,8 @@ def test_a_connection_that_ends_in_the_handshake_is_tried_again(tmp_path: Path) 
 
         thread = threading.Thread(target=end_each, daemon=True)
         thread.start()
-        kubeconfig = tmp_path / "kubeconfig"
-        kubeconfig.write_text(
-            "apiVersion: v1\nkind: Config\ncurrent-context: x\nusers: [{name: x, user: {token: x}}]\n"
-            "contexts: [{name: x, context: {cluster: x, user: x}}]\n"
-            f"clusters: [{{name: x, cluster: {{server: 'https://127.0.0.1:{server.getsockname()[1]}'}}}}]\n"
-        )
-        connection = open_connection(kubeconfig, None)
+        path = kubeconfig(tmp_path, f"https://127.0.0.1:{server.getsockname()[1]}", {"token": "x"})
+        connection = open_connection(path, None)
         with pytest.raises(ApiError) as caught:
             connection.send(get("/version"), subject="x", phase="read", scrub=str)
         server.shutdown(socket.SHUT_RDWR)

@@ -15,6 +15,7 @@ from planton.cluster.api.kubeconfig import open_connection
 from planton.cluster.api.server import Server
 from planton.errors import ClusterError
 from sandbox import Sandbox
+from tests.cluster import answering
 
 NOBODY = "system:serviceaccount:default:nobody"
 _REVIEW = Request(
@@ -77,14 +78,7 @@ def test_every_request_is_made_as_whom_the_kubeconfig_says(sandbox: Sandbox, tmp
     ],
 )
 def test_what_cannot_be_told_to_the_server_is_refused(tmp_path: Path, user: dict[str, Any], text: str) -> None:
-    config = {
-        "current-context": "here",
-        "clusters": [{"name": "here", "cluster": {"server": "https://127.0.0.1:9"}}],
-        "users": [{"name": "me", "user": {"token": "sentinel", **user}}],
-        "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}],
-    }
-    path = tmp_path / "kubeconfig"
-    path.write_text(yaml.safe_dump(config))
+    path = answering.kubeconfig(tmp_path, "https://127.0.0.1:9", {"token": "sentinel", **user})
     with pytest.raises(ClusterError, match=text) as caught:
         open_connection(path, None)
     assert "sentinel" not in str(caught.value)

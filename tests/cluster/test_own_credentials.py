@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,8 +15,10 @@ from planton.cluster.api import exec as exec_
 from planton.cluster.api.connection import ApiError, Connection, get
 from planton.cluster.api.kubeconfig import open_connection
 from planton.cluster.api.mask import HIDDEN
-from planton.cluster.api.retry import Patience
+from planton.cluster.api.own_credentials import own_values, safe_failure, without_own
+from planton.cluster.api.retry import Cause, Failure, Patience
 from planton.cluster.api.server import Server
+from tests.cluster.answering import Answering, kubeconfig, served
 
 TOKEN = "sentinel/token+of=the-client"
 PASSWORD = "sentinel-pass&word"
@@ -27,10 +28,9 @@ USERS: dict[str, dict[str, Any]] = {
 }
 
 
-class Echo(BaseHTTPRequestHandler):
+class Echo(Answering):
     """Answers by what it was sent, as a proxy that is being looked into does."""
 
-    protocol_version = "HTTP/1.1"
     code = 400
 
     def do_GET(self) -> None:
@@ -38,33 +38,13 @@ class Echo(BaseHTTPRequestHandler):
         said = f"{dict(self.headers)} {self.headers['Authorization'].replace('/', '%2f').replace('+', '&#43;')}"
         causes = [{"reason": said, "message": said, "field": said}]
         status = {"kind": "Status", "apiVersion": "v1", "reason": said, "message": said, "details": {"causes": causes}}
-        text = json.dumps(status).encode()
-        self.send_response_only(self.code)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        self.answer(self.code, status)
 
 
 @pytest.fixture(params=USERS)
 def connection(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Connection]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "here",
-        "clusters": [{"name": "here", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}],
-        "users": [{"name": "me", "user": USERS[request.param]}],
-        "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}],
-    }
-    path = tmp_path / "kubeconfig"
-    path.write_text(json.dumps(config))
-    yield open_connection(path, None)
-    server.shutdown()
-    server.server_close()
+    with served(Echo) as url:
+        yield open_connection(kubeconfig(tmp_path, url, USERS[request.param]), None)
 
 
 def parts(value: str) -> set[str]:
@@ -93,6 +73,52 @@ def test_a_text_that_comes_with_no_failure(connection: Connection) -> None:
     said = connection.without_own(f"an event: {TOKEN} and {PASSWORD}, Proxy-Authorization: Basic c29tZWJvZHk6eA==")
     assert said.count("<hidden>") == 2
     assert "c29tZ" not in said
+
+
+JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzZW50aW5lbCJ9.c2VudGluZWwtc2lnbmF0dXJlLXg"
+
+
+def basic(text: str) -> str:
+    return "Basic " + base64.b64encode(text.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("client", "values"),
+    [
+        ({"api_key": {"authorization": f"Bearer {TOKEN}"}}, [TOKEN]),
+        ({"api_key": {"BearerToken": TOKEN}}, [TOKEN]),
+        ({"default_headers": {"Authorization": f"Bearer {TOKEN}"}}, [TOKEN]),
+        ({"default_headers": {"cookie": TOKEN}}, [TOKEN]),
+        ({"default_headers": {"X-Api-Key": TOKEN, "apikey": PASSWORD}}, [TOKEN, PASSWORD]),
+        ({"default_headers": {"X-Auth-Token": TOKEN}}, [TOKEN]),
+        ({"sent_headers": {"authorization": f"Bearer {TOKEN}"}}, [TOKEN]),
+        ({"proxy_headers": {"proxy-authorization": basic(f"me:{PASSWORD}")}}, [PASSWORD, f"me:{PASSWORD}"]),
+        ({"username": "me", "password": PASSWORD}, [PASSWORD, basic(f"me:{PASSWORD}")[6:]]),
+        # A word too short to be known by its parts: as a whole it is, and so are its spellings.
+        ({"password": "pw-4711"}, ["pw-4711", basic(":pw-4711")[6:]]),
+        ({"sent_headers": {"authorization": basic("me:pw-4711")}}, ["pw-4711", "me:pw-4711", basic("me:pw-4711")[6:]]),
+        ({"sent_headers": {"authorization": f"Bearer {JWT}"}}, [JWT, *JWT.split(".")]),
+    ],
+)
+def test_whatever_the_client_logs_in_with_is_known(client: dict[str, Any], values: list[str]) -> None:
+    given = SimpleNamespace(
+        client=SimpleNamespace(
+            default_headers={"User-Agent": "agent-of-a-test", **client.pop("default_headers", {})},
+            configuration=SimpleNamespace(proxy_headers=client.pop("proxy_headers", None)),
+        ),
+        sent_headers={"Accept": "application/json", **client.pop("sent_headers", {})},
+    )
+    vars(given.client.configuration).update(client)
+    # Each of them by itself: what follows from another may be shown alone.
+    assert set(values) <= set(own_values(given))
+    said = without_own(f"agent-of-a-test application/json {' '.join(values)}", given)
+    assert said == " ".join(["agent-of-a-test application/json", *[HIDDEN] * len(values)])
+
+
+def test_a_header_of_somebody_else_is_hidden_in_each_text_of_a_failure() -> None:
+    quoted = "Authorization: Bearer sentinel-of-somebody-else"
+    failure = Failure(400, quoted, quoted, (Cause(quoted, quoted, quoted),))
+    assert "sentinel" not in repr(safe_failure(failure, SimpleNamespace()))
 
 
 def test_a_pod_in_which_nothing_runs(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:

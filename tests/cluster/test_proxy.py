@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from planton.cluster.api.resources import NAMESPACE
 from planton.cluster.api.server import Server
 from planton.errors import ClusterError
 from sandbox import Sandbox
+from tests.cluster.answering import kubeconfig
 
 LOGIN = "me:sentinel@word"
 
@@ -168,14 +168,7 @@ def test_hosts_that_are_reached_without_the_proxy_of_the_environment(server: str
 
 @pytest.mark.parametrize("url", ["socks5://me:sentinel@p:1", "p:1", "http://", "http://me:sent/inel@p:x"])
 def test_a_proxy_that_cannot_be_used_is_refused_without_its_password(tmp_path: Path, url: str) -> None:
-    config = {
-        "current-context": "here",
-        "clusters": [{"name": "here", "cluster": {"server": "https://127.0.0.1:9", "proxy-url": url}}],
-        "users": [{"name": "me", "user": {}}],
-        "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}],
-    }
-    path = tmp_path / "kubeconfig"
-    path.write_text(json.dumps(config))
+    path = kubeconfig(tmp_path, "https://127.0.0.1:9", {}, proxy_url=url)
     with pytest.raises(ClusterError, match="proxy-url of the cluster is not http://") as caught:
         open_connection(path, None)
     assert "sent" not in str(caught.value)

@@ -186,6 +186,10 @@ def test_a_volume_of_an_earlier_database(where: World) -> None:
     where.api.request("post", f"/api/v1/namespaces/{name}/persistentvolumeclaims", claim)
     told = refused(where, clone(name=name))
     assert f"the volume claim {name}/pgdata-db-{name}-0 is there" in told
+    assert "take clone out of the manifest" in told
+    # Said also where nothing is looked into.
+    warnings = where.plan(clone(name=name), skip_checks=True).warnings
+    assert [one for one in warnings if f"the volume claim {name}/pgdata-db-{name}-0 is there" in one.message]
 
 
 def test_all_of_all_databases_at_once(where: World) -> None:

@@ -25,6 +25,7 @@ from sandbox._api import Api
 from sandbox._rollout import Phase, State, status, status_patch
 from tests.api import is_review
 from tests.cluster.conftest import PATIENT
+from tests.cluster.objects import foreign_database
 from tests.e2e.watching import (
     BACKUP,
     GENERATION,
@@ -162,16 +163,10 @@ class City:
         namespace, name = place
         if namespace not in {one["metadata"]["name"] for one in self.api.request("GET", "/api/v1/namespaces")["items"]}:
             self.api.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
-        spec = {
-            "teamId": "them",
-            "numberOfInstances": 1,
-            "postgresql": {"version": "16"},
-            "volume": {"size": "1Gi"},
-        }
         self.api.request(
             "POST",
             f"/apis/acid.zalan.do/v1/namespaces/{namespace}/postgresqls",
-            {"apiVersion": "acid.zalan.do/v1", "kind": "postgresql", "metadata": {"name": name}, "spec": spec},
+            foreign_database(namespace, name),
         )
 
     # What planton does.

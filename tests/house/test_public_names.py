@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType
+
+import pytest
 
 import planton
+import planton.cluster
 import planton.errors
 import planton.types
 
@@ -26,6 +32,21 @@ def test_the_door() -> None:
     for name in NAMES:
         assert getattr(planton, name).__module__.startswith("planton.")
     assert {name for name in dir(planton) if not name.startswith("_")} == NAMES
+
+
+@pytest.mark.parametrize("package", [planton, planton.cluster], ids=lambda package: package.__name__)
+def test_names_are_there_when_they_are_first_used(package: ModuleType) -> None:
+    command = (
+        f"import {package.__name__} as it; print('planton.lazy' in sys.modules, [getattr(it, n) for n in dir(it)])"
+    )
+    ran = subprocess.run([sys.executable, "-c", f"import sys; {command}"], capture_output=True, text=True, check=True)
+    assert ran.stdout.startswith("False [")
+    assert set(dir(package)) >= set(package.__all__)
+    wrong = "connekt"
+    with pytest.raises(AttributeError, match=f"^module '{package.__name__}' has no attribute '{wrong}'$") as caught:
+        getattr(package, wrong)
+    # By these, Python says which name may have been meant.
+    assert (caught.value.name, caught.value.obj) == (wrong, package)
 
 
 def test_the_errors() -> None:

@@ -24,6 +24,7 @@ from planton.translate.existing import Existing
 from planton.translate.names import cluster_name, namespace_of
 from planton.translate.platform import BackupPlatform
 from planton.types import Resource
+from planton.words import first_few
 
 if TYPE_CHECKING:
     from planton.cluster.cluster import Cluster
@@ -211,8 +212,7 @@ def what_is_there(databases: Sequence[str]) -> str:
     """
     if not databases:
         return "It has no database at all."
-    more = f" and {len(databases) - _NAMED} more" if len(databases) > _NAMED else ""
-    return f"It has {', '.join(databases[:_NAMED])}{more}."
+    return f"It has {first_few(databases, _NAMED)}."
 
 
 def _without_archive(subject: str, platform: BackupPlatform | None) -> str:

@@ -12,6 +12,7 @@ from planton.cluster.backups.encryption import left_behind, unreadable
 from planton.cluster.backups.recovery_window import recovery_window
 from planton.translate.archive import ArchiveIdentity
 from planton.translate.generation import GENERATIONS
+from planton.words import counted, first_few
 
 # So many databases, or variables, are named; of more, how many there are.
 _NAMED = 10
@@ -155,7 +156,7 @@ def _who(keys: Iterable[Key]) -> str:
 
 
 def _counted(keys: Sequence[Key]) -> str:
-    return f"{len(keys)} database{'' if len(keys) == 1 else 's'}"
+    return counted(len(keys), "database")
 
 
 def _places(keys: Sequence[Key]) -> str:
@@ -163,7 +164,6 @@ def _places(keys: Sequence[Key]) -> str:
 
 
 def _listed(names: Sequence[str], last: str = ", ") -> str:
-    more = len(names) - _NAMED
-    if more > 0:
-        return ", ".join(names[:_NAMED]) + f" and {more} more"
+    if len(names) > _NAMED:
+        return first_few(names, _NAMED)
     return last.join([part for part in (", ".join(names[:-1]), *names[-1:]) if part])

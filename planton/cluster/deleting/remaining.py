@@ -22,6 +22,7 @@ from planton.cluster.api.resources import Key
 from planton.errors import StoreError
 from planton.translate.archive_record import LeftArchive
 from planton.translate.restore_manifest import RestoreManifest
+from planton.words import counted
 
 ReadArchive: TypeAlias = Callable[[Key], "Catalogue | StoreError | None"]
 """Reads the archive of a database by the identity of its custom resource, also when that is gone since: what is in it;
@@ -248,7 +249,7 @@ def _contents(remaining: Remaining) -> str:
 
 
 def _backups(count: int) -> str:
-    return f"{count} base backup{'' if count == 1 else 's'}"
+    return counted(count, "base backup")
 
 
 def _window(window: RecoveryWindow) -> str:

@@ -139,7 +139,14 @@ def preflight(server: Server, facts: Facts, options: PlanOptions, report: Report
     """
     restores = restores_in(facts)
     if options.skip_checks:
-        return Preflight(warnings=tuple(Problem(_UNCHECKED, path=one.path, subject=one.subject) for one in restores))
+        # Not a look into what it starts from, but a fact: where a volume is, it starts from that.
+        return Preflight(
+            warnings=tuple(
+                Problem(text, path=one.path, subject=one.subject)
+                for one in restores
+                for text in (_UNCHECKED, *_volume(server, one))
+            )
+        )
 
     def look(restore: Restore) -> Examined:
         report(str(restore.access.identity))
@@ -234,8 +241,8 @@ def _volume(server: Server, restore: Restore) -> Sequence[str]:
         return ()
     return (
         f"the volume claim {key.namespace}/pgdata-{key.name}-0 is there, of an earlier database of this name: its pod "
-        "would start with what is in that, and nothing would be restored. Take another name; or, where nobody needs "
-        "that data, delete the claim",
+        "would start with what is in that, and nothing would be restored. Take another name; or, where that data is "
+        f"what is wanted, take {restore.wanted.kind} out of the manifest; or, where nobody needs it, delete the claim",
     )
 
 

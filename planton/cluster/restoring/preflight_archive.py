@@ -21,6 +21,7 @@ from planton.cluster.restoring.preflight_facts import Examined, Wanted
 from planton.cluster.restoring.preflight_wal import NeededWal, needed_wal
 from planton.cluster.restoring.preflight_words import command, ends, no_base_backup, out_of_reach, size_text
 from planton.translate.birth import Birth
+from planton.words import counted
 
 if TYPE_CHECKING:
     from planton.catalogue.bucket import Bucket
@@ -265,7 +266,7 @@ class _Examination:
     def _effects(self, backup: BaseBackup, target: datetime | None) -> tuple[str, ...]:
         needed = self._needed
         size = f", {size_text(needed.size)}" if needed.size else ""
-        wal = f"{needed.count} WAL segment{'' if needed.count == 1 else 's'}{size}"
+        wal = f"{counted(needed.count, 'WAL segment')}{size}"
         told = f"{backup.name} (finished {not_after(backup.finish_time)}, PostgreSQL {backup.version})"
         if target is not None:
             return (f"{self._wanted.name} is restored from {told} to {self._wanted.target}: replays {wal}",)
