@@ -22,7 +22,8 @@ def dump(
 ) -> None:
     """Writes messages to a file or stream.
 
-    A new file that holds credentials can be read by its owner only.
+    A new file that holds credentials can be read by its owner only. A file is replaced as a whole: where that fails, as
+    on a disk that is full, the one that was there stays.
 
     Args:
         messages: One message, or several.
@@ -45,10 +46,10 @@ def dump(
         stream.write(text)
         return
     mode = 0o600 if not redact and any(has_secret(message) for message in given) else 0o666
+    from planton.manifest._write import write_whole
+
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with open(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        write_whole(path, text, mode)
     except OSError as error:
         from planton.manifest._sources import reason
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
 from planton.manifest._limits import MAX_BYTES, MAX_FILES, MAX_TOTAL_BYTES
+from planton.sensitive import looks_like_key
 
 SUFFIXES = (".yaml", ".yml", ".json")
 """Endings of the files that are read in a folder."""
@@ -50,9 +51,10 @@ def is_text(path: str) -> bool:
         path: What was given as a path.
 
     Returns:
-        True for what has lines, or looks like a manifest in one line, and is no path of anything.
+        True for what has lines, or looks like a manifest in one line or like a key, and is no path of anything.
     """
-    if not any(sign in path for sign in ("\n", "\r", ": ", "{")) and len(path) <= _LONGEST_SHOWN:
+    is_like_text = len(path) > _LONGEST_SHOWN or any(sign in path for sign in ("\n", "\r", ": ", "{"))
+    if not is_like_text and not (path.isprintable() and looks_like_key(path)):
         return False
     return not os.path.lexists(path)
 

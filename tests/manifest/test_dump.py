@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -204,6 +207,53 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     path.write_text("x" * 100_000)
     dump(loads(DATABASE), path)
     assert path.read_text() == dumps(loads(DATABASE))
+
+
+_ON_A_FULL_DISK = """
+import resource, signal, sys
+import planton
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+messages = planton.load(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+try:
+    planton.dump(messages, sys.argv[2])
+except planton.ManifestError as error:
+    print(error)
+"""
+
+
+def test_what_cannot_be_written_to_its_end_leaves_what_was_there(tmp_path: Path) -> None:
+    source, path, new = tmp_path / "source.yaml", tmp_path / "one.yaml", tmp_path / "new.yaml"
+    source.write_text(DATABASE)
+    path.write_text("# was there\n")
+    for target in (path, new):
+        command = [sys.executable, "-c", _ON_A_FULL_DISK, str(source), str(target)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert "file too large" in done.stdout
+    assert path.read_text() == "# was there\n"
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["one.yaml", "source.yaml"]
+
+
+def test_what_is_no_file_of_its_own_stays_the_same_one(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    real, link, name, pipe = (tmp_path / one for one in ("real/one.yaml", "link.yaml", "name.yaml", "pipe"))
+    real.write_text("")
+    real.chmod(0o640)
+    link.symlink_to(real)
+    dump(loads(DATABASE), link)
+    assert link.is_symlink()
+    assert load(real) == loads(DATABASE)
+    assert stat.S_IMODE(real.stat().st_mode) == 0o640
+    name.hardlink_to(real)
+    real.write_text("")
+    dump(loads(DATABASE), name)
+    assert real.read_text() == name.read_text() != ""
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    dump(loads(DATABASE), pipe)
+    assert loads(os.read(reader, 10_000).decode()) == loads(DATABASE)
+    os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
 
 
 def test_new_files_with_credentials_are_for_their_owner_only(tmp_path: Path) -> None:

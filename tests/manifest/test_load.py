@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import os
 import socket
@@ -399,6 +400,8 @@ def test_standard_input_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> No
         "secret_access_key: SENTINEL",
         '{"secret_access_key":"SENTINEL"}',
         "SENTINEL" * 2000,
+        # As a variable of a pipeline has it.
+        base64.b64encode(b"secret_access_key: SENTINEL of a manifest").decode(),
     ],
 )
 def test_a_text_in_the_place_of_a_path_is_not_quoted(text: str, tmp_path: Path) -> None:
