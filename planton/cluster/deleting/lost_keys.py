@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from planton.cluster.api.resources import CONFIG_MAP, POSTGRESQL, SECRET, Key
 from planton.cluster.backups.archives import Archives
-from planton.cluster.planning.inventory import generation_in
+from planton.cluster.planning.told import generation_in
 from planton.translate.archive_record import MOVED, RECORD_CONFIGMAP, read_record
 from planton.translate.contract import KubernetesObject
 from planton.translate.names import KIND_LABEL, NAME_LABEL, cluster_name, is_storage_secret

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from planton.cluster.api.resources import (
-    CONFIG_MAP,
-    DEPLOYMENT,
     NAMESPACE,
     POSTGRESQL,
     SECRET,
@@ -21,11 +19,12 @@ from planton.cluster.api.resources import (
 )
 from planton.cluster.api.server import Server, in_parallel, results
 from planton.cluster.backups.sources import OperatorGives, read_sources
-from planton.cluster.operators import LiveOperator, is_true, operators_in, read_settings
+from planton.cluster.operators import LiveOperator, is_true
 from planton.cluster.ownership import applied_fields
 from planton.cluster.permissions.review import gathered
 from planton.cluster.planning.ahead import Ahead
-from planton.errors import ClusterError, RefusedError
+from planton.cluster.planning.told import Told, generation_in, read_told, read_told_settings
+from planton.errors import RefusedError
 from planton.translate.archive_sources import Asked
 from planton.translate.contract import KubernetesObject
 from planton.translate.effective_archive import clone_environment
@@ -33,9 +32,6 @@ from planton.translate.existing import Existing, ExistingDatabase, ExistingSecre
 from planton.translate.generation import GENERATION, told_generation
 from planton.translate.ingress import HOSTNAME_ANNOTATION
 from planton.translate.names import (
-    BACKUP_CONFIGMAP,
-    GENERATION_ANNOTATION,
-    OPERATOR,
     POD_SERVICE_ACCOUNT,
     RESTORED_FROM_ANNOTATION,
     SOURCE_KINDS,
@@ -125,30 +121,17 @@ def read_inventory(
         raise RefusedError(
             [f"the manifests hold an operator for namespace {set_operator}, but --operator says {chosen}"]
         )
-    ahead = ahead or Ahead()
-    reads: list[Callable[[], list[KubernetesObject] | None]] = [
-        lambda: ahead.list(server, NAMESPACE) if databases_too else [],
-        lambda: ahead.list(server, POSTGRESQL) if databases_too else [],
-        lambda: ahead.list(server, DEPLOYMENT),
-        lambda: _backup_configmaps(server, set_operator or chosen),
+    lists = ahead or Ahead()
+    # What the operator is told is read meanwhile: one small object after the other.
+    reads: list[Callable[[], Any]] = [
+        lambda: lists.list(server, NAMESPACE) if databases_too else [],
+        lambda: lists.list(server, POSTGRESQL) if databases_too else [],
         lambda: server.list(SERVICE, metadata_only=True) if hostnames else [],
+        lambda: read_told(server, lists, set_operator=set_operator, chosen=chosen, credentials=credentials),
     ]
-    spaces, databases, deployments, config_maps, services = results(in_parallel(lambda read: read(), reads))
-    operators = operators_in(deployments or ())
-    annotated = {
-        str(one["metadata"]["namespace"]): one
-        for one in config_maps or ()
-        if PLATFORM_ANNOTATION in (one["metadata"].get("annotations") or {})
-    }
-    namespace = set_operator or chosen or _only_operator(operators, annotated)
-    told = annotated.get(namespace)
-    settings = _settings(server, namespace, operators)
-    platform = None
-    if set_operator is None and namespace and told is not None and _is_told(namespace, settings):
-        platform = _platform(server, told, namespace, credentials=credentials)
-    if chosen and set_operator is None and platform is None and all(one.namespace != chosen for one in operators):
-        raise RefusedError([f"namespace {chosen} has no operator: none of its Deployments runs it"])
-    inherited = _inherited(server, namespace, settings)
+    spaces, databases, services, found = results(in_parallel(lambda read: read(), reads))
+    told: Told = found
+    namespace, operators, settings, inherited = told.namespace, told.operators, told.settings, told.inherited
     existing = Existing(
         from_cluster=True,
         databases=tuple(
@@ -162,10 +145,10 @@ def read_inventory(
             read_secrets(server, secrets),
             {(namespace, settings.get("pod_environment_secret", "")), *_own(databases)},
         ),
-        generation=told_generation(((told or {}).get("data") or {}).get(GENERATION)),
+        generation=told_generation(((told.config_map or {}).get("data") or {}).get(GENERATION)),
         inherited=inherited,
         running_version=next((one.version for one in operators if one.namespace == namespace), None),
-        annotated_accounts=_annotated_accounts(server, told) if set_operator else frozenset(),
+        annotated_accounts=_annotated_accounts(server, told.config_map) if set_operator else frozenset(),
         sources=read_sources(
             server,
             sources,
@@ -174,7 +157,7 @@ def read_inventory(
         ),
     )
     return Inventory(
-        platform,
+        told.platform,
         existing,
         operators,
         namespace,
@@ -197,88 +180,8 @@ def operator_gives(server: Server, inventory: Inventory) -> OperatorGives:
     Raises:
         ClusterError: The server refused.
     """
-    told = _settings(server, inventory.operator_namespace, inventory.operators)
+    told = read_told_settings(server, inventory.operator_namespace, inventory.operators)
     return OperatorGives(inventory.existing.inherited or {}, told)
-
-
-def _backup_configmaps(server: Server, namespace: str | None) -> list[KubernetesObject] | None:
-    if namespace is None:
-        return server.list(CONFIG_MAP, fields=f"metadata.name={BACKUP_CONFIGMAP}")
-    found = server.get(Key(CONFIG_MAP, namespace, BACKUP_CONFIGMAP))
-    return [found] if found else []
-
-
-def _only_operator(operators: Sequence[LiveOperator], annotated: Mapping[str, Any]) -> str:
-    running = {one.namespace for one in operators}
-    # A ConfigMap of that name proves an operator only where one runs: anybody may write ConfigMaps somewhere.
-    found = sorted(running or set(annotated))
-    if len(found) > 1:
-        raise RefusedError(
-            [f"the cluster has operators in namespaces {', '.join(found)}: say which one with --operator NAMESPACE"]
-        )
-    return found[0] if found else ""
-
-
-def _is_told(namespace: str, settings: Mapping[str, str]) -> bool:
-    """Whether the operator uses the backup ConfigMap of its namespace: one that is left over proves nothing."""
-    told = settings.get("pod_environment_configmap", "")
-    space, _, name = told.rpartition("/")
-    return name == BACKUP_CONFIGMAP and space in ("", namespace)
-
-
-def _inherited(server: Server, namespace: str, settings: Mapping[str, str]) -> Mapping[str, str] | None:
-    """Reads what the operator gives to every database now; None where there is no operator."""
-    if not settings:
-        return None
-    space, _, name = settings.get("pod_environment_configmap", "").rpartition("/")
-    found = server.get(Key(CONFIG_MAP, space or namespace, name)) if name else None
-    return (found or {}).get("data") or {}
-
-
-def _settings(server: Server, namespace: str, operators: Sequence[LiveOperator]) -> Mapping[str, str]:
-    """Reads what the operator of a namespace is told; when it is gone, what it was told may still be there."""
-    operator = next((one for one in operators if one.namespace == namespace), None)
-    if operator:
-        return read_settings(server, operator)
-    found = server.get(Key(CONFIG_MAP, namespace, OPERATOR)) if namespace else None
-    return (found or {}).get("data") or {}
-
-
-def _platform(server: Server, config_map: KubernetesObject, namespace: str, *, credentials: bool) -> BackupPlatform:
-    subject = f"ConfigMap/{namespace}/{BACKUP_CONFIGMAP}"
-    try:
-        platform = BackupPlatform.from_json(config_map["metadata"]["annotations"][PLATFORM_ANNOTATION])
-    except ValueError as error:
-        raise ClusterError(
-            str(error), subject=subject, phase=server.phase, remedy="Apply the operator's manifest again."
-        ) from None
-    platform = replace(platform, namespace=namespace)
-    if not credentials:
-        return platform
-    wanted = {platform.secret_name: platform.secret_keys, platform.files_secret_name: platform.file_names}
-    names = [name for name in wanted if name]
-    found = dict(
-        zip(names, results(in_parallel(lambda one: server.get(Key(SECRET, namespace, one)), names)), strict=True)
-    )
-    contents = {name: _credentials(one, wanted[name], server) for name, one in found.items() if one}
-    return replace(
-        platform,
-        credentials=contents.get(platform.secret_name),
-        files=contents.get(platform.files_secret_name),
-        generation=generation_in(found.get(platform.secret_name)),
-    )
-
-
-def generation_in(secret: KubernetesObject | None) -> int:
-    """Reads the generation of the credentials in a Secret.
-
-    Args:
-        secret: The Secret; None when it is not there.
-
-    Returns:
-        The generation; 0 for none.
-    """
-    return told_generation((((secret or {}).get("metadata") or {}).get("annotations") or {}).get(GENERATION_ANNOTATION))
 
 
 def read_secrets(server: Server, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], ExistingSecret | None]:
@@ -336,29 +239,6 @@ def _annotated_accounts(server: Server, config_map: KubernetesObject | None) -> 
         return frozenset()
     accounts = server.list(SERVICE_ACCOUNT, fields=f"metadata.name={POD_SERVICE_ACCOUNT}") or ()
     return frozenset(str(one["metadata"]["namespace"]) for one in accounts if applied_fields(one))
-
-
-def _credentials(secret: KubernetesObject, keys: Sequence[str], server: Server) -> Credentials:
-    """Takes the keys that are meant: every key of a copy reaches the pods of that namespace."""
-    data = secret.get("data") or {}
-    metadata = secret["metadata"]
-    missing = [name for name in keys if name not in data]
-    if missing:
-        raise ClusterError(
-            f"it has no {', '.join(missing)}",
-            subject=f"Secret/{metadata['namespace']}/{metadata['name']}",
-            phase=server.phase,
-            remedy="Apply the operator's manifest again.",
-        )
-    values = {name: text for name in keys if (text := secret_text(data[name])) is not None}
-    if len(values) == len(set(keys)):
-        return Credentials(values)
-    raise ClusterError(
-        "its data is not text",
-        subject=f"Secret/{metadata['namespace']}/{metadata['name']}",
-        phase=server.phase,
-        remedy="Apply the operator's manifest again.",
-    )
 
 
 def database_facts(obj: KubernetesObject) -> ExistingDatabase:

@@ -8,7 +8,7 @@ them reads the archives nobody here can tell, and the one that would be written 
 from __future__ import annotations
 
 from planton.cluster.api.resources import SECRET, Key, key_of
-from planton.cluster.planning.inventory import generation_in
+from planton.cluster.planning.told import generation_in
 from planton.cluster.synchronising.sync_state import PHASE, SyncState
 from planton.errors import ClusterError
 from planton.translate.contract import KubernetesObject

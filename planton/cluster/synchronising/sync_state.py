@@ -15,9 +15,10 @@ from planton.cluster.api.resources import CONFIG_MAP, DEPLOYMENT, NAMESPACE, POS
 from planton.cluster.api.server import Server, in_parallel, joined, results
 from planton.cluster.operators import operators_in, read_settings
 from planton.cluster.ownership import SET_LABEL, is_ours, labels_of
-from planton.cluster.planning.inventory import generation_in, is_terminating, read_inventory
+from planton.cluster.planning.inventory import is_terminating, read_inventory
 from planton.cluster.planning.plan import foreign_object
 from planton.cluster.planning.references import UnresolvedError, secret_value
+from planton.cluster.planning.told import generation_in
 from planton.errors import ClusterError, ConflictError, RefusedError
 from planton.translate.backup import CERTIFICATE, FILES_PATH
 from planton.translate.contract import KubernetesObject

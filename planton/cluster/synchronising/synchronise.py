@@ -27,10 +27,10 @@ from planton.cluster.changes import Change, ProgressEvent
 from planton.cluster.ownership import with_set
 from planton.cluster.permissions.review import Need, NoPermissionError
 from planton.cluster.planning.extract import applied
-from planton.cluster.planning.inventory import generation_in
 from planton.cluster.planning.own_secrets import APPLY, read_outdated
 from planton.cluster.planning.plan import foreign_object
 from planton.cluster.planning.steps import change_of
+from planton.cluster.planning.told import generation_in
 from planton.cluster.synchronising.sync_encryption import check_encryption
 from planton.cluster.synchronising.sync_permissions import (
     closed_spaces,
