@@ -19,6 +19,8 @@ from planton.cluster.api.kubeconfig import open_connection
 from planton.cluster.api.resources import CONFIG_MAP, Key
 from planton.cluster.api.retry import Failure, Patience
 from planton.cluster.api.server import Server, in_parallel, joined
+from planton.errors import ClusterError
+from sandbox import Sandbox
 from tests.cluster.answering import Answering, kubeconfig, served
 
 SENTINEL = "sentinel-credential"
@@ -420,3 +422,12 @@ def test_a_connection_that_ends_in_the_handshake_is_tried_again(tmp_path: Path) 
         thread.join(10)
     assert (caught.value.status, caught.value.reason) == (0, "NoConnection")
     assert len(accepted) > 1
+
+
+@pytest.mark.cluster
+def test_an_address_without_tls_says_so(sandbox: Sandbox, tmp_path: Path) -> None:
+    path = tmp_path / "kubeconfig"
+    path.write_text(Path(sandbox.kubeconfig).read_text().replace("https://", "http://"))
+    with pytest.raises(ClusterError, match="Client sent an HTTP request to an HTTPS server") as caught:
+        open_connection(path, None).send(get("/api"), subject="x", phase="y", scrub=str)
+    assert "begin with https://: the kubeconfig says http://127.0.0.1:" in caught.value.remedy

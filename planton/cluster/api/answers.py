@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from planton.cluster.api.genuine import is_status
+from planton.cluster.api.remedies import WITHOUT_TLS
 from planton.cluster.api.retry import BAD_ANSWER, FAILED_INSIDE, NO_CONNECTION, NO_PAGE, Cause, Failure
 
 # How OpenSSL and Python say that the other side ended the connection: "EOF occurred in violation of protocol",
@@ -90,6 +91,8 @@ def refusal(error: Any) -> Failure:
         if status == _NOT_FOUND and body.strip() == "404 page not found":
             return Failure(status, NO_PAGE, "the server does not know this kind")
         return bad_answer(f"HTTP status {status} without a Status")
+    if status == 400 and body.strip() == WITHOUT_TLS:
+        return Failure(status, "", WITHOUT_TLS)
     asked = retry_after(error.headers, details)
     if asked is None and _is_of_something_else(status) and not is_status(answer):
         if not body.startswith(_INSIDE):

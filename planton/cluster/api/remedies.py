@@ -6,6 +6,9 @@ import re
 
 from planton.cluster.api.retry import BAD_ANSWER, NO_CONNECTION, Attempts, Failure
 
+WITHOUT_TLS = "Client sent an HTTP request to an HTTPS server."
+"""What every server in Go says to a request without TLS (Go 1.26, net/http/server.go, conn.serve)."""
+
 _PROXY_LOGIN = 407
 # Words of http.client, when a proxy refuses the way to a server (CPython 3.11 to 3.14, http/client.py, _tunnel).
 _TUNNEL_LOGIN = "Tunnel connection failed: 407"
@@ -105,6 +108,8 @@ def remedy_of(
         return _about_a_refusal(failure.text, context)
     if failure.is_too_large:
         return _about_size(failure, server)
+    if failure.text == WITHOUT_TLS:
+        return f"Its address has to begin with https://: the kubeconfig says {server}."
     if failure.status == _PROXY_LOGIN or (failure.status == 0 and _TUNNEL_LOGIN in failure.text):
         return (
             f"The proxy on the way to {server} wants a login: give it as http://USER:PASSWORD@HOST:PORT in proxy-url "
