@@ -58,18 +58,28 @@ def target_of(text: str | None, name: str) -> str:
     day, minute, second, fraction, zone = match.groups()
     written = f"{day}T{minute}{second or ':00'}{fraction or ''}"
     if zone is None:
-        local = moment.astimezone()
-        here = ""
-        if local.utcoffset():
-            shown = local.astimezone(UTC).replace(tzinfo=None).isoformat()
-            here = f"; if it is the time of this machine ({local.strftime('%z')}), write --to {shown}Z"
         raise UsageError(
-            f'--to "{text}" has no zone, and nobody knows which time is meant', f"In UTC write --to {written}Z{here}."
+            f'--to "{text}" has no zone, and nobody knows which time is meant',
+            f"In UTC write --to {written}Z{_of_this_machine(moment)}.",
         )
     if zone in ("Z", "z", "UTC", "utc"):
         return f"{written}Z"
     # psql writes whole hours without minutes: +01.
     return f"{written}{zone[:3]}:{zone[3:].lstrip(':') or '00'}"
+
+
+def _of_this_machine(moment: datetime) -> str:
+    try:
+        local = moment.astimezone()
+        shown = local.astimezone(UTC).replace(tzinfo=None).isoformat()
+    except (ValueError, OverflowError, OSError):
+        # The first and the last day of all, and what the machine's table of zones does not reach.
+        return ""
+    return (
+        f"; if it is the time of this machine ({local.strftime('%z')}), write --to {shown}Z"
+        if local.utcoffset()
+        else ""
+    )
 
 
 def _moment(match: re.Match[str]) -> datetime | None:

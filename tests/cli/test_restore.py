@@ -103,6 +103,21 @@ def test_without_a_zone(monkeypatch: pytest.MonkeyPatch, zone: str, remedy: str)
     assert caught.value.remedy == remedy
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York"])
+@pytest.mark.parametrize("given", ["0001-01-01T00:04:00", "9999-12-31T23:59"])
+def test_without_a_zone_where_the_calendar_ends(monkeypatch: pytest.MonkeyPatch, zone: str, given: str) -> None:
+    import time
+
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        with pytest.raises(UsageError, match="has no zone"):
+            target_of(given, "orders")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
