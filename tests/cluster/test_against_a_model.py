@@ -11,7 +11,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from sandbox import Sandbox
 from tests.cluster.left import Store
-from tests.faults.observed import Observed, tries
+from tests.faults.observed import Observed, times
 from tests.faults.observed import observed as observed
 from tests.model.machine import PlanAndApply, World
 
@@ -25,7 +25,7 @@ def test_plan_and_apply_do_what_the_model_says(sandbox: Sandbox, store: Store, o
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=tries(6),
+            max_examples=times(6),
             stateful_step_count=12,
             deadline=None,
             derandomize=bool(os.environ.get("CI")),
@@ -37,7 +37,7 @@ def test_plan_and_apply_do_what_the_model_says(sandbox: Sandbox, store: Store, o
     )
     steps, changes = world.steps, world.changes
     # A run in which little happens would show nothing.
-    assert steps.total() > 5 * tries(6), steps
+    assert steps.total() > 5 * times(6), steps
     told = ", ".join(f"{steps[one]:,} times {one}" for one in sorted(steps))
     observed(
         "plan and apply against a model",

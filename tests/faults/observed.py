@@ -37,6 +37,18 @@ def tries(few: int) -> int:
     return int(os.environ.get(TRIES) or few)
 
 
+def times(usual: int) -> int:
+    """Says how often a test goes through a whole scenario, or how many inputs it tries.
+
+    Args:
+        usual: How often in the suite.
+
+    Returns:
+        That number; five times as many where fifty random moments are asked for, and so on.
+    """
+    return usual * max(1, tries(0) // 10)
+
+
 @pytest.fixture
 def observed(request: pytest.FixtureRequest) -> Observed:
     """Writes down what was seen, as one file for each row."""

@@ -23,7 +23,7 @@ from tests.faults import disturbances as bad
 from tests.faults.disturbances import First, says
 from tests.faults.invariants import difference
 from tests.faults.network import Network, fresh
-from tests.faults.observed import Observed, tries
+from tests.faults.observed import Observed, times
 from tests.faults.proxy import TOKEN, Fault, Seen, status
 from tests.faults.test_network import BUSY, FAULTS, REFUSED, SLOW
 from tests.manifests import database
@@ -72,7 +72,7 @@ def test_a_whole_day_ends_as_an_undisturbed_one(calm: Network, observed: Observe
     expected, generation = calm.picture(token), calm.vault.told()
     storm = list(FAULTS.values())
     total = 0
-    for number, seed in enumerate(range(11, 11 + tries(1)), start=3):
+    for number, seed in enumerate(range(11, 11 + times(1)), start=3):
         token = fresh("q")
         calm.proxy.reset()
         faults = [fault for row, fault in storm if row is not SLOW] + [bad.hang(done=True), bad.slow(0.05)]

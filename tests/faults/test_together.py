@@ -17,7 +17,7 @@ from tests.e2e.thirty import KEYS, R2, operator
 from tests.e2e.watching import OPERATOR, place_of
 from tests.faults.invariants import SHARED
 from tests.faults.killing import Ended, seeded, told
-from tests.faults.observed import Observed, tries
+from tests.faults.observed import Observed, times
 from tests.faults.village import Village, order, says_why
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.xdist_group("together")]
@@ -56,7 +56,7 @@ def summary(ends: Counter[str]) -> str:
 
 def test_two_applies_of_the_same_set(here: Village, chance: random.Random, observed: Observed) -> None:
     ends: Counter[str] = Counter()
-    rounds = tries(1)
+    rounds = times(1)
     for _ in range(rounds):
         names = [here.new_name(), here.new_name()]
         generation = here.generation()
@@ -82,7 +82,7 @@ def test_two_sets_that_share_a_namespace_and_the_operators_keys(
     here: Village, chance: random.Random, observed: Observed
 ) -> None:
     ends: Counter[str] = Counter()
-    rounds = tries(1)
+    rounds = times(1)
     for _ in range(rounds):
         shared, one, other = here.new_name(), here.new_name(), here.new_name()
         first = here.file(here.text(shared), here.text(one, space=shared))
@@ -100,7 +100,7 @@ def test_two_sets_that_share_a_namespace_and_the_operators_keys(
 
 def test_two_sets_with_a_database_of_one_name(here: Village, chance: random.Random, observed: Observed) -> None:
     ends: Counter[str] = Counter()
-    rounds = tries(2)
+    rounds = times(2)
     for _ in range(rounds):
         name = here.new_name()
         sets = {
@@ -132,7 +132,7 @@ def test_two_sets_with_a_database_of_one_name(here: Village, chance: random.Rand
 
 def test_two_sets_with_one_archive(here: Village, chance: random.Random, observed: Observed) -> None:
     ends: Counter[str] = Counter()
-    rounds = tries(1)
+    rounds = times(1)
     # Kubernetes has no condition across objects (docs/architecture.md): it is found right after the write.
     here.recording.rules.limits.add(SHARED)
     for number in range(rounds):
@@ -164,7 +164,7 @@ def test_two_sets_with_one_archive(here: Village, chance: random.Random, observe
 
 def test_one_prunes_what_the_other_makes(here: Village, chance: random.Random, observed: Observed) -> None:
     ends: Counter[str] = Counter()
-    rounds = tries(1)
+    rounds = times(1)
     for _ in range(rounds):
         stays, comes = here.new_name(), here.new_name()
         before = here.file(here.text(stays, more=INGRESS))
@@ -188,7 +188,7 @@ def test_one_prunes_what_the_other_makes(here: Village, chance: random.Random, o
 
 def test_new_databases_while_keys_rotate(here: Village, chance: random.Random, observed: Observed) -> None:
     ends: Counter[str] = Counter()
-    rounds = tries(1)
+    rounds = times(1)
     for _ in range(rounds):
         names = [here.new_name() for _ in range(3)]
         generation = here.generation()
@@ -215,7 +215,7 @@ def test_new_databases_while_keys_rotate(here: Village, chance: random.Random, o
 
 def test_databases_while_the_operator_is_upgraded(here: Village, chance: random.Random, observed: Observed) -> None:
     ends: Counter[str] = Counter()
-    rounds = tries(1)
+    rounds = times(1)
     lates: Counter[str] = Counter()
     settings = operator(R2, KEYS)
     for number in range(rounds):

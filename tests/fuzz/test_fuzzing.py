@@ -17,7 +17,7 @@ import pytest
 from planton.cluster.api.genuine import is_object
 from planton.cluster.api.resources import key_of
 from planton.errors import ManifestError, Problem
-from tests.faults.observed import Observed, tries
+from tests.faults.observed import Observed, times
 from tests.faults.observed import observed as observed
 from tests.fuzz import archive, oracle
 from tests.fuzz.archive import ArchiveTarget
@@ -45,7 +45,7 @@ ROWS = {
 )
 @pytest.mark.parametrize("name", INPUTS)
 def test_nothing_is_found_in(name: str, tmp_path: Path, observed: Observed) -> None:
-    ran = fuzz(name, tmp_path / name, seed=1, runs=INPUTS[name] * tries(1))
+    ran = fuzz(name, tmp_path / name, seed=1, runs=times(INPUTS[name]))
     assert not ran.finding, ran.finding
     assert ran.inputs >= INPUTS[name]
     # Without instruments it would go nowhere and find nothing.
