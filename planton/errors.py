@@ -129,6 +129,28 @@ class ClusterError(PlantonError):
         first = f"{head}{why}: {text}" if head or why else text
         super().__init__(f"{first}\n{remedy}" if remedy else first)
 
+    def reword(
+        self, *, text: str | None = None, remedy: str | None = None, denied: Sequence[Need] | None = None
+    ) -> None:
+        """Says the same in other words, in its place: whoever catches it by its class goes on finding it.
+
+        Args:
+            text: What happened; None for what it says.
+            remedy: What to do; None likewise.
+            denied: What is not allowed; None likewise.
+        """
+        ClusterError.__init__(
+            self,
+            self.text if text is None else text,
+            subject=self.subject,
+            phase=self.phase,
+            status=self.status,
+            reason=self.reason,
+            remedy=self.remedy if remedy is None else remedy,
+            changes=self.changes,
+            denied=self.denied if denied is None else denied,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class FieldConflict:

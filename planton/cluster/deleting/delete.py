@@ -240,7 +240,7 @@ class Deleter:
             found = self._server.delete(step.key, uid=step.uid)
         except BaseException as error:
             if not self._take_back(step.key, step.uid, before) and isinstance(error, ClusterError):
-                error.remedy = "\n".join(part for part in (error.remedy, _STILL.format(step.key.subject)) if part)
+                error.reword(remedy="\n".join(filter(None, (error.remedy, _STILL.format(step.key.subject)))))
             raise
         finally:
             STOPPING.permitted.discard(step.key.subject)

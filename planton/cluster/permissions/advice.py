@@ -133,18 +133,7 @@ def advise(error: ClusterError, connection: Connection, works: Collection[Work],
     text = reworded(error.text)
     ordered = [one for one in WORKS if one in wanted | set(works)]
     remedy = remedy_of(Server(connection, error.phase or "permissions"), ordered, denied, operator_namespace)
-    # In its place: whoever catches it by its class, or looks at its changes, goes on finding them.
-    ClusterError.__init__(
-        error,
-        text,
-        subject=error.subject,
-        phase=error.phase,
-        status=error.status,
-        reason=error.reason,
-        remedy=remedy,
-        changes=error.changes,
-        denied=denied,
-    )
+    error.reword(text=text, remedy=remedy, denied=denied)
 
 
 def remedy_of(server: Server, works: Sequence[Work], denied: Sequence[Need], operator_namespace: str = "") -> str:

@@ -102,18 +102,7 @@ def with_roles(error: ClusterError) -> ClusterError:
         The same error.
     """
     if denied := denied_in(error):
-        # In its place: whoever catches it by its class, or looks at its changes, goes on finding them.
-        ClusterError.__init__(
-            error,
-            reworded(error.text),
-            subject=error.subject,
-            phase=error.phase,
-            status=error.status,
-            reason=error.reason,
-            remedy=_ROLES,
-            changes=error.changes,
-            denied=denied,
-        )
+        error.reword(text=reworded(error.text), remedy=_ROLES, denied=denied)
     return error
 
 
