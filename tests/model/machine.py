@@ -223,10 +223,13 @@ class PlanAndApply(RuleBasedStateMachine):
         ]
         if not meant or plan is None:
             return
-        self.world.steps[f"old plan, an object was {meanwhile} since"] += 1
         place = meant[pick % len(meant)]
+        seen = self.world.get(place)
         {"written over": self._write_over, "removed": self._remove, "made": self._make}[meanwhile](place)
         before = self.world.get(place)
+        if before == seen:
+            return  # The same was written there before the plan.
+        self.world.steps[f"old plan, an object was {meanwhile} since"] += 1
         try:
             self.world.cluster.apply(plan, wait=False)
         except ClusterError as error:
