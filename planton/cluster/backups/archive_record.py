@@ -19,6 +19,7 @@ from planton.cluster.changes import Change
 from planton.cluster.planning.order import Stage
 from planton.cluster.planning.stale import changed, only_new, only_over
 from planton.cluster.planning.steps import Step, change_of
+from planton.cluster.rounds import Rounds, too_fast
 from planton.errors import ClusterError
 from planton.translate.archive import ArchiveIdentity
 from planton.translate.archive_record import (
@@ -40,8 +41,6 @@ from planton.translate.archive_record import (
     with_taken,
 )
 from planton.translate.contract import KubernetesObject
-
-_ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,7 +350,8 @@ def write_record(server: Server, step: Step) -> Change:
         ClusterError: The server refused, or somebody took an archive meanwhile that a database is about to take.
     """
     fresh = _fresh(step)
-    for _ in range(_ROUNDS):
+    rounds = Rounds()
+    while rounds.again():
         live = server.get(step.key)
         now = (live or {}).get("data") or {}
         if is_addition(step):
@@ -366,12 +366,7 @@ def write_record(server: Server, step: Step) -> Change:
                 raise
             continue
         return step.change
-    raise ClusterError(
-        "it changes faster than it can be written",
-        subject=step.key.subject,
-        phase=server.phase,
-        remedy="Find out what writes to it, then run the same command again.",
-    )
+    raise too_fast(step.key.subject, server.phase)
 
 
 def _check_additions(step: Step, fresh: Mapping[str, str], now: Mapping[str, str]) -> None:

@@ -33,6 +33,7 @@ from planton.cluster.failure import with_changes
 from planton.cluster.operators import is_operator
 from planton.cluster.planning.prune import secret_user
 from planton.cluster.planning.steps import Step, change_of
+from planton.cluster.rounds import Rounds
 from planton.cluster.wait import Deadline, Pending
 from planton.errors import ClusterError, PlantonError, RefusedError, StoreError, WaitError
 from planton.stopping import STOPPING
@@ -47,7 +48,6 @@ from planton.words import first_few
 
 _DATE_KEY = "delete_annotation_date_key"
 _NAME_KEY = "delete_annotation_name_key"
-_TAKES = 5
 # So many of what keeps a namespace are named.
 _NAMED = 5
 _LATE_SECONDS = 20.0
@@ -306,7 +306,8 @@ class Deleter:
         Returns:
             False when it may still be there; the next apply takes it away.
         """
-        for _ in range(_TAKES):
+        rounds = Rounds()
+        while rounds.again():
             try:
                 live = self._server.get(key) if before else None
                 # What is being deleted keeps it, or the operator would clean nothing up.

@@ -25,6 +25,7 @@ from planton.cluster.planning.order import Stage, place
 from planton.cluster.planning.plan import conflicts_of
 from planton.cluster.planning.stale import changed, credentials_in, is_source, only_new, only_over
 from planton.cluster.planning.steps import Decisions, Step, change_of
+from planton.cluster.rounds import Rounds, too_fast
 from planton.cluster.wait import (
     AwaitedDatabase,
     Deadline,
@@ -34,7 +35,7 @@ from planton.cluster.wait import (
     pending_rollout,
 )
 from planton.collector import Uncollected
-from planton.errors import ClusterError, ConflictError
+from planton.errors import ConflictError
 from planton.translate.contract import KubernetesObject
 from planton.translate.generation import GENERATIONS
 from planton.translate.names import is_storage_secret
@@ -44,11 +45,9 @@ CopySteps = Callable[[], list[Step]]
 """Steps for copies of the storage Secret in namespaces that the plan did not know."""
 
 # A new Namespace is not known at once to an API server other than the one that created it, nor to those that grant
-# permissions in it.
-_NAMESPACE_SECONDS = 3.0
+# permissions in it; nor is a definition that the operator has just registered.
+_NEWS_SECONDS = 3.0
 _COPY_ROUNDS = 20
-# While the status of an object is written all the time, its resourceVersion is never the one that was just read.
-_LOOKS = 10
 
 
 class Applier:
@@ -259,9 +258,9 @@ class Applier:
 
     def _apply(self, step: Step) -> tuple[Step, KubernetesObject | None]:
         """Sends an object; gives what was really done, and the server's answer when something was."""
-        end = time.monotonic() + _NAMESPACE_SECONDS
+        end = time.monotonic() + _NEWS_SECONDS
         options = self._decisions.options
-        looks, may_be_ours = 0, False
+        rounds, may_be_ours = Rounds(), False
         while step.desired is not None:
             is_new = step.change.action == "created" and step.live is None
             obj = only_new(step.desired) if is_new else only_over(step.desired, step.live)
@@ -269,17 +268,19 @@ class Applier:
             try:
                 answer, was_created = self._server.apply(step.key, obj, force=force)
             except ApiError as error:
-                looks += 1
                 # Also one of a round before: it may have been under way while the next one was refused.
                 may_be_ours = may_be_ours or error.may_have_arrived
-                if error.status == 409 and is_new and looks <= _LOOKS:
-                    step = second_thoughts.of_new(self._server, step, options, may_be_ours=may_be_ours)
+                conflicts = conflicts_of(error, step.key.subject)
+                if error.status == 409 and (is_new or (step.live is not None and not conflicts)):
+                    if not rounds.again():
+                        raise too_fast(step.key.subject, self._server.phase) from None
+                    if is_new:
+                        step = second_thoughts.of_new(self._server, step, options, may_be_ours=may_be_ours)
+                    else:
+                        step = second_thoughts.of_changed(self._server, step, options)
                     continue
-                if conflicts := conflicts_of(error, step.key.subject):
+                if conflicts:
                     raise ConflictError(conflicts) from None
-                if error.status == 409 and step.live is not None and looks <= _LOOKS:
-                    step = second_thoughts.of_changed(self._server, step, options)
-                    continue
                 is_young = error.status in (403, 404) and step.key.namespace in self._new_namespaces
                 if not is_young or time.monotonic() > end:
                     raise
@@ -292,7 +293,8 @@ class Applier:
 
     def _remove(self, step: Step, live: KubernetesObject) -> KubernetesObject:
         """Removes what is not ours from where everything is ours; an apply alone leaves it there."""
-        for _ in range(5):
+        rounds = Rounds()
+        while rounds.again():
             patch: KubernetesObject = {"metadata": {"resourceVersion": live["metadata"]["resourceVersion"]}}
             for path in step.removals:
                 place = patch
@@ -308,14 +310,7 @@ class Applier:
             if again is None:
                 return live
             live = again
-        raise ClusterError(
-            "it changes faster than it can be put right",
-            subject=step.key.subject,
-            phase="apply",
-            status=409,
-            reason="Conflict",
-            remedy="Find out what writes to it, then run the same command again.",
-        )
+        raise too_fast(step.key.subject, self._server.phase)
 
     def _copy_secrets(self) -> None:
         """Copies the storage Secret to namespaces of databases that appeared meanwhile, until there is none left."""

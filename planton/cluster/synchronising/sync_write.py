@@ -15,11 +15,11 @@ from planton.cluster.planning.diff import field_changes, removed_keys
 from planton.cluster.planning.plan import conflicts_of, foreign_object
 from planton.cluster.planning.stale import only_new, only_over
 from planton.cluster.planning.steps import change_of
+from planton.cluster.rounds import Rounds, too_fast
 from planton.cluster.synchronising.sync_state import NOT_OURS, PHASE
 from planton.errors import ClusterError, ConflictError
 from planton.translate.contract import KubernetesObject
 
-_LOOKS = 10
 _TAKEN = "Remove the field from the other manager, then run the same command again."
 _TERMINATING = "NamespaceTerminating"
 
@@ -55,22 +55,17 @@ def put(
         ClusterError: The server refused, or the object changes faster than it can be written.
     """
     key = key_of(desired)
-    for number in range(_LOOKS):
-        live = looked[key] if number == 0 and key in looked else server.get(key)
+    rounds, is_first = Rounds(), True
+    while rounds.again():
+        live = looked[key] if is_first and key in looked else server.get(key)
+        is_first = False
         if live is not None:
             _check_ours(key, desired, live)
             check(live)
         change = write_over(server, desired, live, effects=effects, remove=remove)
         if change is not None:
             return change
-    raise ClusterError(
-        "it changes faster than it can be written",
-        subject=key.subject,
-        phase=PHASE,
-        status=409,
-        reason="Conflict",
-        remedy="Find out what writes to it, then run the same command again.",
-    )
+    raise too_fast(key.subject, PHASE)
 
 
 def _check_ours(key: Key, desired: KubernetesObject, live: KubernetesObject) -> None:

@@ -1,0 +1,119 @@
+"""An object that others write all the time: it is read and written again, for long enough, and then that is said."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from planton.cluster.api.resources import Key
+from planton.cluster.api.server import Server
+from planton.cluster.backups.archive_record import write_record
+from planton.cluster.planning.apply import Applier
+from planton.cluster.planning.steps import Decisions
+from planton.cluster.synchronising.sync_write import put
+from planton.cluster.wait import Deadline
+from planton.errors import ClusterError
+from planton.translate.archive_record import TAKEN
+from planton.translate.contract import KubernetesObject
+from tests.cluster.conftest import Harness, words
+from tests.cluster.objects import config_map, namespace, secret
+from tests.cluster.test_made_meanwhile import remembering
+
+pytestmark = pytest.mark.cluster
+
+
+@dataclass(frozen=True, slots=True)
+class Outrun(Server):
+    """A server to which somebody else always comes first with an object that is there, so often."""
+
+    edit: Callable[[Key], object] = lambda key: None
+    left: list[None] = field(default_factory=list)
+
+    def _first(self, key: Key) -> None:
+        if self.left and self.get(key) is not None:
+            self.left.pop()
+            self.edit(key)
+
+    def apply(
+        self, key: Key, obj: KubernetesObject, *, force: bool = False, dry_run: bool = False
+    ) -> tuple[KubernetesObject, bool]:
+        self._first(key)
+        return Server.apply(self, key, obj, dry_run=dry_run, force=force)
+
+    def merge(self, key: Key, patch: KubernetesObject) -> KubernetesObject:
+        self._first(key)
+        return Server.merge(self, key, patch)
+
+
+def outrun(harness: Harness, phase: str, times: int) -> Outrun:
+    numbers = itertools.count()
+
+    def edit(key: Key) -> None:
+        patch = {"metadata": {"annotations": {"example.org/seen": str(next(numbers))}}}
+        harness.api.request("PATCH", key.path, patch, content_type="application/merge-patch+json")
+
+    return Outrun(harness.connection, phase, edit=edit, left=[None] * times)
+
+
+def applied(harness: Harness, space: str, server: Outrun) -> str:
+    objects = [namespace(space), config_map(space)]
+    harness.apply(objects)
+    plan = harness.plan([namespace(space), config_map(space, a="2")])
+    decisions: Decisions = plan._sealed.content
+    applier = Applier(server, decisions, copies=list, deadline=Deadline(10.0), progress=lambda event: None)
+    return words(applier.run(wait=False))[f"ConfigMap/{space}/settings"]
+
+
+def removed(harness: Harness, space: str, server: Outrun) -> str:
+    """What is not ours goes out of a Secret by a request of its own."""
+    ours = secret(space, "keys", AWS_ACCESS_KEY_ID="sentinel-ours")
+    harness.apply([namespace(space), ours])
+    harness.edit(ours, {"data": {"THEIRS": "eA=="}})
+    decisions: Decisions = harness.plan([namespace(space), ours])._sealed.content
+    applier = Applier(server, decisions, copies=list, deadline=Deadline(10.0), progress=lambda event: None)
+    return words(applier.run(wait=False))[f"Secret/{space}/keys"]
+
+
+def copied(harness: Harness, space: str, server: Outrun) -> str:
+    harness.apply([namespace(space), secret(space, "keys", AWS_ACCESS_KEY_ID="sentinel-old")])
+    return put(server, secret(space, "keys", AWS_ACCESS_KEY_ID="sentinel-new")).action
+
+
+def recorded(harness: Harness, space: str, server: Outrun) -> str:
+    harness.apply([namespace(space)])
+    write_record(harness.server, remembering(space, "theirs", TAKEN))
+    step = remembering(space, "ours", TAKEN)
+    write_record(server, step)
+    live = harness.server.get(step.key)
+    assert live is not None
+    assert len(live["data"]) == 2
+    return "configured"
+
+
+WRITERS = [applied, removed, copied, recorded]
+Writer = Callable[[Harness, str, Outrun], str]
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_whoever_is_outrun_many_times_goes_on(harness: Harness, space: str, write: Writer) -> None:
+    server = outrun(harness, "apply", 25)
+    assert write(harness, space, server) == "configured"
+    assert not server.left
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_whoever_is_always_outrun_says_so(
+    harness: Harness, space: str, write: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("planton.cluster.rounds._SECONDS", 0.0)
+    server = outrun(harness, "apply", 1000)
+    with pytest.raises(ClusterError, match="it changes faster than it can be written") as caught:
+        write(harness, space, server)
+    assert "then run the same command again" in caught.value.remedy
+    assert (caught.value.status, caught.value.reason) == (409, "Conflict")
+    # Ten rounds at least, and not for ever.
+    assert 10 <= 1000 - len(server.left) <= 12
+    assert "sentinel" not in str(caught.value)
