@@ -55,6 +55,24 @@ def _runs_operator(image: str) -> bool:
     return repository.rpartition("/")[2] == OPERATOR and not any(other in repository for other in _OTHERS)
 
 
+def brings_definition(key: Key, desired: Mapping[str, Any], live: Mapping[str, Any] | None) -> bool:
+    """Tells whether writing an object starts another version of the operator, which registers its own CRD.
+
+    Args:
+        key: Identity of the object.
+        desired: What is written.
+        live: What is there; None for nothing, where a CRD of an operator that was removed may be left.
+
+    Returns:
+        True for a Deployment of the operator that is new or has another image.
+    """
+    return is_operator(key) and (live is None or _images(desired) != _images(live))
+
+
+def _images(deployment: Mapping[str, Any]) -> list[str]:
+    return [str(one.get("image", "")) for one in deployment["spec"]["template"]["spec"]["containers"]]
+
+
 def _operator(deployment: Mapping[str, Any]) -> LiveOperator | None:
     spec = deployment["spec"]["template"].get("spec") or {}
     containers = spec.get("containers") or ()

@@ -58,6 +58,21 @@ def is_of_something_else(failure: Failure) -> bool:
     return failure.reason == BAD_ANSWER or 300 <= failure.status < 400
 
 
+def is_of_old_definition(status: int, text: str) -> bool:
+    """Tells whether a database was refused because the cluster's definition does not know a field or value of it.
+
+    Args:
+        status: HTTP status.
+        text: What the server said.
+
+    Returns:
+        True also where the field or value is simply wrong: the definition of a newer operator may know it.
+    """
+    if status == 500 and (unknown := _UNKNOWN_FIELD.search(text)):
+        return (unknown["version"], unknown["kind"]) == _DATABASES
+    return status == 422 and _UNKNOWN_VALUE.search(text) is not None
+
+
 def text_of(failure: Failure, attempts: Attempts | None) -> str:
     """Words what happened.
 

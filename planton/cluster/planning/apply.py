@@ -9,13 +9,14 @@ from itertools import groupby
 
 from planton.cluster.api.connection import ApiError
 from planton.cluster.api.mask import scrubber_for
+from planton.cluster.api.remedies import is_of_old_definition
 from planton.cluster.api.resources import CONFIG_MAP, NAMESPACE, POSTGRESQL, SECRET, SERVICE, Key, key_of
 from planton.cluster.api.server import Server, in_parallel, joined
 from planton.cluster.backups.archive_record import is_addition, write_record
 from planton.cluster.backups.archives import environment
 from planton.cluster.changes import Change, ProgressEvent
 from planton.cluster.failure import with_changes
-from planton.cluster.operators import is_operator
+from planton.cluster.operators import brings_definition, is_operator
 from planton.cluster.ownership import is_pod_account
 from planton.cluster.permissions.losses import Losses
 from planton.cluster.planning import prune, second_thoughts
@@ -282,7 +283,8 @@ class Applier:
                 if conflicts:
                     raise ConflictError(conflicts) from None
                 is_young = error.status in (403, 404) and step.key.namespace in self._new_namespaces
-                if not is_young or time.monotonic() > end:
+                is_early = self._is_before_definition(step, error)
+                if not (is_young or is_early) or time.monotonic() > end:
                     raise
             else:
                 if is_new and not was_created:
@@ -290,6 +292,13 @@ class Applier:
                 return step, answer
             time.sleep(0.2)
         return step, None
+
+    def _is_before_definition(self, step: Step, error: ApiError) -> bool:
+        """Whether an API server may not know yet what the operator has registered in the course of this apply."""
+        if step.key.resource is not POSTGRESQL or not is_of_old_definition(error.status, error.text):
+            return False
+        steps = self._decisions.steps
+        return any(one.desired is not None and brings_definition(one.key, one.desired, one.live) for one in steps)
 
     def _remove(self, step: Step, live: KubernetesObject) -> KubernetesObject:
         """Removes what is not ours from where everything is ours; an apply alone leaves it there."""

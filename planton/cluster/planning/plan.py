@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from planton.cluster.api.connection import ApiError
+from planton.cluster.api.remedies import is_of_old_definition
 from planton.cluster.api.resources import (
     CLUSTER_ROLE_BINDING,
     NAMESPACE,
@@ -30,7 +31,7 @@ from planton.cluster.backups.encryption import (
 )
 from planton.cluster.changes import Change, PlanOptions
 from planton.cluster.deleting.lost_keys import lost_keys
-from planton.cluster.operators import is_operator
+from planton.cluster.operators import brings_definition, is_operator
 from planton.cluster.ownership import SET_LABEL, is_ours, is_pod_account, labelled, labels_of, other_managers
 from planton.cluster.permissions.review import together
 from planton.cluster.planning.ahead import LIST_FROM, Ahead
@@ -50,6 +51,7 @@ from planton.translate.contract import KubernetesObject
 _MANAGER_IN_CONFLICT = re.compile(r'conflict with "([^"]*)"')
 FOREIGN_NAMESPACE = "exists already, not created by planton"
 _NO_PERMISSION = "archives that are in use are not written down: no permission"
+_TRIED_LATER = "cannot be tried out before the operator's new version has registered its definition of databases"
 _WHOLE = "the whole object, which planton did not make"
 
 Report = Callable[[int, int, str], None]
@@ -132,7 +134,8 @@ def plan_objects(
     archives = _with_resumed(server, archives, record, wanted, inventory)
     _check_archives(archives, record, lost_keys(archives, wanted, live, server.get), options)
     spaces = frozenset(key.name for key in keys if key.resource is NAMESPACE)
-    planner = _Planner(server, inventory, options, spaces, archives, untried(keys, inventory))
+    brings = any(brings_definition(key, obj, live.get(key)) for key, obj in wanted.items())
+    planner = _Planner(server, inventory, options, spaces, archives, untried(keys, inventory), brings)
     # Most are decided without a question to the server, and those need no thread.
     outcomes: dict[Key, _Outcome | Exception] = {}
     for key, obj in wanted.items():
@@ -259,6 +262,7 @@ class _Planner:
     created_namespaces: frozenset[str]
     archives: Archives
     untried: Collection[Key] = frozenset()
+    brings_definition: bool = False
 
     def decide(
         self, key: Key, desired: KubernetesObject, live: KubernetesObject | None, *, asks: bool = True
@@ -337,6 +341,9 @@ class _Planner:
             if error.status == 404 and key.resource in (CLUSTER_ROLE_BINDING, ROLE_BINDING):
                 # Whoever is no administrator must hold what is in the role, which is made just before.
                 return _Outcome(step)
+            if key.resource is POSTGRESQL and self.brings_definition and is_of_old_definition(error.status, error.text):
+                later = replace(created, effects=(*effects, _TRIED_LATER))
+                return _Outcome(_step(desired, later, key, desired=desired))
             raise
         return _Outcome(step)
 
