@@ -39,7 +39,7 @@ bench: $(STAMP) ## measures how fast it is (20 minutes, on a quiet machine); wri
 	@$(BIN)/python -m sandbox build
 	@for name in start_up rendering cluster catalogue; do $(BIN)/python -m benchmarks.$$name --write || exit 1; done
 
-reliability: $(STAMP) ## the tests of bad days with many random moments (three quarters of an hour); writes docs/reliability.md
+reliability: $(STAMP) ## the tests of bad days with many random moments (a quarter of an hour); writes docs/reliability.md
 	@$(BIN)/python -m sandbox build
 	@$(BIN)/python scripts/reliability.py
 

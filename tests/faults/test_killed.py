@@ -63,6 +63,9 @@ credentials:
 ENCRYPTED = "encryption: {libsodium: {transform: hex, key: {environment_variable: TEST_SODIUM}}}"
 KILLS_OF_A_LIFE = 4
 """How often each step of one life is killed."""
+KILLS_OF_THE_SUITE = 2
+"""How often each phase is killed at least."""
+PHASES = ("apply", "rotation", "delete")
 
 
 @dataclass
@@ -97,7 +100,8 @@ class Seen:
     kills: Counter[str] = field(default_factory=Counter)
     late: Counter[str] = field(default_factory=Counter)
     """Moments at which the run was over already."""
-    seconds: float = 0.0
+    lives: int = 0
+    """How many there were after the first."""
 
 
 class Town:
@@ -391,12 +395,10 @@ def lived(life: Life, seen: Seen, chance: random.Random, kills: int) -> None:
             drawn = list(moments(chance, kills, seen.runs[step.name], start=START))
             with told(f"{step.name}, killed {', '.join(map(str, drawn))}"):
                 for moment in drawn:
-                    begin = time.monotonic()
                     ended = town.runner.run(*step.arguments, moment=moment)
                     assert ended.killed or ended.code == 0, ended.err
                     (seen.kills if ended.killed else seen.late)[step.phase] += 1
                     town.recording.check()
-                    seen.seconds += time.monotonic() - begin
                 if "--write-restore" in step.arguments:
                     life.cut(chance)
                 ended = town.runner.run(*step.arguments)
@@ -414,19 +416,19 @@ def lived(life: Life, seen: Seen, chance: random.Random, kills: int) -> None:
 def test_killed_at_random_moments(town: Town, observed: Observed) -> None:
     seed, chance = seeded()
     seen = Seen()
-    wanted = tries(KILLS_OF_A_LIFE)
+    wanted = tries(KILLS_OF_THE_SUITE)
+    most = 1 + 2 * -(-wanted // KILLS_OF_A_LIFE)
     with told(f"PLANTON_FAULT_SEED={seed} draws the same moments"):
         lived(Life(town, 0), seen, chance, 0)
-        for number in range(-(-wanted // KILLS_OF_A_LIFE)):
-            kills = min(KILLS_OF_A_LIFE, wanted - number * KILLS_OF_A_LIFE)
-            lived(Life(town, number + 1), seen, chance, kills)
+        # A moment may come when the run is over already, after which the step has nothing more to be killed at.
+        while min(seen.kills[phase] for phase in PHASES) < wanted:
+            assert seen.lives < most, f"of {seen.late} moments nothing was left to be killed"
+            seen.lives += 1
+            lived(Life(town, seen.lives), seen, chance, KILLS_OF_A_LIFE)
         log = town.sandbox.operator_log() + town.sandbox.audit_log.read_text() + town.sandbox.api_server_log()
         assert not town.runner.readable(log), "a key stands in a log"
         assert key_places(Everything(town.sandbox.kubeconfig), town.runner.marks) == []
-    for phase in ("apply", "rotation", "delete"):
-        # A moment may come when the run is over already, after which the step has nothing more to be killed at.
-        assert seen.kills[phase] + seen.late[phase] >= wanted
-        assert seen.kills[phase] > 0
+    for phase in PHASES:
         observed(
             f"kill -9 at random moments: {phase}",
             f"{seen.kills[phase]} kills ({seen.late[phase]} more moments came when the run was over); each time the "
