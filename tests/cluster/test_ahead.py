@@ -10,7 +10,7 @@ import pytest
 
 import planton
 from planton.cluster.api.connection import ApiError
-from planton.cluster.api.resources import NAMESPACE, SECRET, ResourceType
+from planton.cluster.api.resources import CONFIG_MAP, NAMESPACE, SECRET, Key, ResourceType
 from planton.cluster.api.server import Server
 from planton.cluster.ownership import OURS
 from planton.cluster.planning.ahead import FIRST_LISTS, LIST_FROM, Ahead, begin_plan
@@ -31,6 +31,10 @@ class Lists:
         self.asked.append((resource.plural, labels))
         return self._answer()
 
+    def get(self, key: Key) -> Any:
+        self.asked.append((key.resource.plural, key.name))
+        return self._answer()
+
 
 def as_server(lists: Lists) -> Server:
     return cast("Server", lists)
@@ -44,6 +48,18 @@ def test_a_list_that_was_begun_is_given_once() -> None:
         second = ahead.list(as_server(lists), NAMESPACE)
     assert first != second
     assert lists.asked == [("namespaces", "")] * 2
+
+
+def test_an_object_that_was_begun_is_given_once() -> None:
+    lists = Lists(lambda: {"metadata": {"name": f"one-{len(lists.asked)}"}})
+    key, other = Key(CONFIG_MAP, "there", "record"), Key(CONFIG_MAP, "there", "other")
+    with Ahead() as ahead:
+        ahead.begin_one(as_server(lists), key)
+        first = ahead.get(as_server(lists), key)
+        second = ahead.get(as_server(lists), key)
+        ahead.get(as_server(lists), other)
+    assert first != second
+    assert lists.asked == [("configmaps", "record")] * 2 + [("configmaps", "other")]
 
 
 def test_a_list_of_other_objects_is_none_that_was_begun() -> None:

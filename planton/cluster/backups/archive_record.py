@@ -16,6 +16,7 @@ from planton.cluster.backups.archives import Archives, version_of
 from planton.cluster.backups.encryption import written_with
 from planton.cluster.backups.left_access import live_facts
 from planton.cluster.changes import Change
+from planton.cluster.planning.ahead import Ahead
 from planton.cluster.planning.order import Stage
 from planton.cluster.planning.stale import changed, only_new, only_over
 from planton.cluster.planning.steps import Step, change_of
@@ -66,12 +67,25 @@ class RecordChange:
     left_out: int = 0
 
 
-def read_record_change(server: Server, archives: Archives) -> RecordChange | None:
+def begin_record(ahead: Ahead, server: Server, archives: Archives) -> None:
+    """Begins to read the record, where a plan will probably want to know what is in it.
+
+    Args:
+        ahead: Where it is begun.
+        server: The API server.
+        archives: What databases inherit and say themselves, before and after.
+    """
+    if archives.namespace and (archives.live or archives.desired):
+        ahead.begin_one(server, Key(CONFIG_MAP, archives.namespace, RECORD_CONFIGMAP))
+
+
+def read_record_change(server: Server, archives: Archives, ahead: Ahead | None = None) -> RecordChange | None:
     """Finds archives that a set of objects leaves behind, and those that it would write to again.
 
     Args:
         server: The API server.
         archives: What databases inherit and say themselves, before and after.
+        ahead: Where the record was begun.
 
     Returns:
         What it means for the record; None when no database begins, moves or stops archiving.
@@ -84,7 +98,7 @@ def read_record_change(server: Server, archives: Archives) -> RecordChange | Non
     if not moving or not archives.namespace:
         return None
     place = Key(CONFIG_MAP, archives.namespace, RECORD_CONFIGMAP)
-    live = server.get(place)
+    live = (ahead or Ahead()).get(server, place)
     data = (live or {}).get("data") or {}
     record = read_record(data)
     at, of = by_place(record), defaultdict(list)
@@ -111,13 +125,16 @@ def read_record_change(server: Server, archives: Archives) -> RecordChange | Non
     return RecordChange(place, live, desired, tuple(reuses), resumes, bool(leaving), left_out)
 
 
-def with_all_in_use(server: Server, archives: Archives, record: RecordChange | None) -> RecordChange | None:
+def with_all_in_use(
+    server: Server, archives: Archives, record: RecordChange | None, ahead: Ahead | None = None
+) -> RecordChange | None:
     """Adds the archives of all databases that are alive, for a plan that changes something anyway.
 
     Args:
         server: The API server.
         archives: What databases inherit and say themselves, before and after.
         record: What was found so far.
+        ahead: Where the record was begun.
 
     Returns:
         The same with them; None where there is no operator.
@@ -130,7 +147,7 @@ def with_all_in_use(server: Server, archives: Archives, record: RecordChange | N
     if not archives.namespace or not taken:
         return record
     if record is None:
-        record = _as_it_is(server, archives)
+        record = _as_it_is(server, archives, ahead)
         if record is None:
             return None
     data = (record.desired or record.live or {}).get("data") or {}
@@ -138,7 +155,9 @@ def with_all_in_use(server: Server, archives: Archives, record: RecordChange | N
     return replace(record, desired=desired or record.desired, left_out=left_out)
 
 
-def with_unwritten(server: Server, archives: Archives, keys: Iterable[Key]) -> RecordChange | None:
+def with_unwritten(
+    server: Server, archives: Archives, keys: Iterable[Key], ahead: Ahead | None = None
+) -> RecordChange | None:
     """Adds archives of databases that are applied and of which the record is wrong, for a plan of nothing else.
 
     An apply that is killed when its databases are there, and not yet in the record, leaves nothing else to be done.
@@ -147,6 +166,7 @@ def with_unwritten(server: Server, archives: Archives, keys: Iterable[Key]) -> R
         server: The API server.
         archives: What databases inherit and say themselves, before and after.
         keys: Identities of the objects of the set.
+        ahead: Where the record was begun.
 
     Returns:
         What it means for the record; None when the set has nothing to do with it.
@@ -157,7 +177,7 @@ def with_unwritten(server: Server, archives: Archives, keys: Iterable[Key]) -> R
     taken = _taken(archives, [key for key in keys if key in archives.desired], only_live=True)
     if not archives.namespace or not taken:
         return None
-    record = _as_it_is(server, archives)
+    record = _as_it_is(server, archives, ahead)
     data = (record.live or {}).get("data") or {} if record is not None else {}
     # Not by their keys in the record, which say no more and take long to make.
     there = {(one.archive, one.namespace, one.name): one.encryption for one in read_record(data)}
@@ -170,11 +190,11 @@ def with_unwritten(server: Server, archives: Archives, keys: Iterable[Key]) -> R
     return replace(record, desired=desired, left_out=left_out)
 
 
-def _as_it_is(server: Server, archives: Archives) -> RecordChange | None:
+def _as_it_is(server: Server, archives: Archives, ahead: Ahead | None) -> RecordChange | None:
     """The record without a change; None without permission: nothing depends on it then."""
     place = Key(CONFIG_MAP, archives.namespace, RECORD_CONFIGMAP)
     try:
-        return RecordChange(place, server.get(place))
+        return RecordChange(place, (ahead or Ahead()).get(server, place))
     except ApiError as error:
         if error.status != 403:
             raise

@@ -20,7 +20,13 @@ from planton.cluster.api.resources import (
     key_of,
 )
 from planton.cluster.api.server import Server, in_parallel, results
-from planton.cluster.backups.archive_record import RecordChange, read_record_change, with_all_in_use, with_unwritten
+from planton.cluster.backups.archive_record import (
+    RecordChange,
+    begin_record,
+    read_record_change,
+    with_all_in_use,
+    with_unwritten,
+)
 from planton.cluster.backups.archives import Archives, read_archives
 from planton.cluster.backups.encryption import (
     delta_refusals,
@@ -114,7 +120,7 @@ def plan_objects(
         inventory: Facts of the cluster.
         options: What is allowed.
         report: Is told how many objects are decided, of how many, and the last one's subject.
-        ahead: Lists that were begun.
+        ahead: What was begun.
 
     Returns:
         A step for each object, and for each load balancer that is closed, in the order in which they are written.
@@ -129,8 +135,10 @@ def plan_objects(
     live = read_live(server, keys, inventory, ahead)
     wanted = dict(zip(keys, ordered, strict=True))
     archives = read_archives(server, wanted.items(), live, inventory)
+    if ahead is not None:
+        begin_record(ahead, server, archives)
     archives = with_encryption(archives, wanted, {**live, **_read(server, former_secrets(archives, live))})
-    record = read_record_change(server, archives)
+    record = read_record_change(server, archives, ahead)
     archives = _with_resumed(server, archives, record, wanted, inventory)
     _check_archives(archives, record, lost_keys(archives, wanted, live, server.get), options)
     spaces = frozenset(key.name for key in keys if key.resource is NAMESPACE)
@@ -156,9 +164,9 @@ def plan_objects(
     steps = _judge(list(outcomes.values()))
     if any(step.desired is not None for step in steps):
         # Archives of databases of others are written down when something is written anyway: they alone make no plan.
-        record = with_all_in_use(server, archives, record)
+        record = with_all_in_use(server, archives, record, ahead)
     elif record is None:
-        record = with_unwritten(server, archives, wanted)
+        record = with_unwritten(server, archives, wanted, ahead)
     steps += _judge(planner.remember(record, is_of_set=any(key in archives.desired for key in wanted)))
     steps = [_placed(step, archives) for step in (*steps, *closed_ingresses(server, wanted, inventory, ahead))]
     return sorted(steps, key=lambda step: (step.stage, step.rank))

@@ -67,7 +67,7 @@ def plan_set(
         inventory,
         options,
         lambda done, total, subject: progress(ProgressEvent("plan", done, total, subject)),
-        ahead or Ahead(),
+        ahead,
     )
     prunes: list[Step] = []
     if options.set_id is not None:
