@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from planton.cluster.api.resources import CONFIG_MAP, POSTGRESQL, SECRET, Key
 from planton.cluster.api.server import Server
@@ -30,6 +30,7 @@ from planton.translate.store import STORE_VARIABLES
 BROKEN = ArchiveIdentity("", "broken")
 """A prefix without an effective USE_WALG_BACKUP "true"."""
 
+T = TypeVar("T")
 Environment: TypeAlias = Mapping[str, str]
 _Move: TypeAlias = tuple[ArchiveIdentity | None, ArchiveIdentity | None]
 
@@ -69,6 +70,7 @@ class Archives:
     secret_name_before: str = ""
     secret_name_after: str = ""
     _moves: dict[Key, _Move] = field(init=False, default_factory=dict, repr=False, compare=False)
+    _alike: dict[tuple[object, bool], Any] = field(init=False, default_factory=dict, repr=False, compare=False)
 
     def goes_first(self, key: Key) -> bool:
         """Tells whether a custom resource is written before the operator's configuration.
@@ -88,7 +90,7 @@ class Archives:
             return False
         is_own = bool(STORE_VARIABLES & {*old, *new})
         ways = ((old, self.before), (new, self.after), (new, self.before), (old, self.after))
-        found = [_archive(live, own, inherited) for own, inherited in ways]
+        found = [_archive(live, layered(own, inherited)) for own, inherited in ways]
         stores = [
             _store(archive, layered(own, inherited)) if is_own else ()
             for archive, (own, inherited) in zip(found, ways, strict=True)
@@ -117,15 +119,37 @@ class Archives:
             found = self._moves[key] = self._move(key)
         return found
 
+    def of_all_alike(self, make: Callable[[Archives, bool], T], *, after: bool) -> T:
+        """Gives what is the same for every database whose custom resource says nothing of its environment.
+
+        Most are so, and what follows from all that they inherit takes long to make a thousand times.
+
+        Args:
+            make: Makes it, of these archives and for before or after the apply.
+            after: For which of them.
+
+        Returns:
+            What it has made the first time.
+        """
+        if (make, after) not in self._alike:
+            self._alike[make, after] = make(self, after)
+        made: T = self._alike[make, after]
+        return made
+
     def _move(self, key: Key) -> _Move:
         live = self.live.get(key)
         desired = self.desired.get(key, live)
         own = environment(live) if live is not None else {}
-        start = _archive(live, own, self.before) if live is not None else None
+        start = self._archive(live, own, after=False) if live is not None else None
         if live is not None and desired is not None and self._stays(live, desired, own):
             return _working(start), _working(start)
-        end = _archive(desired, environment(desired), self.after) if desired is not None else None
+        end = self._archive(desired, environment(desired), after=True) if desired is not None else None
         return _working(start), _working(end)
+
+    def _archive(self, database: KubernetesObject, own: Environment, *, after: bool) -> ArchiveIdentity | None:
+        if own:
+            return _archive(database, layered(own, self.after if after else self.before))
+        return _archive(database, self.of_all_alike(_inherited, after=after))
 
     def _stays(self, live: KubernetesObject, desired: KubernetesObject, own: Environment) -> bool:
         """Whether nothing changes from which an archive follows."""
@@ -388,9 +412,12 @@ def _working(archive: ArchiveIdentity | None) -> ArchiveIdentity | None:
     return None if archive == BROKEN else archive
 
 
-def _archive(database: KubernetesObject, own: Environment, inherited: Environment) -> ArchiveIdentity | None:
-    """Names the archive of a database; None without one."""
-    effective = layered(own, inherited)
+def _inherited(archives: Archives, after: bool) -> Environment:
+    return layered(archives.after if after else archives.before)
+
+
+def _archive(database: KubernetesObject, effective: Environment) -> ArchiveIdentity | None:
+    """Names the archive of a database by all that its pods get; None without one."""
     if is_broken(effective):
         return BROKEN
     metadata = database["metadata"]

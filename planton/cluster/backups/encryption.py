@@ -168,6 +168,16 @@ def written_with(archives: Archives, key: Key, *, after: bool) -> tuple[str, str
     """
     database = archives.desired.get(key) if after else archives.live.get(key)
     database = database or archives.live[key]
+    if not (database.get("spec") or {}).get("env"):
+        return archives.of_all_alike(_written_alike, after=after)
+    return _written(archives, database, after=after)
+
+
+def _written_alike(archives: Archives, after: bool) -> tuple[str, str]:
+    return _written(archives, {}, after=after)
+
+
+def _written(archives: Archives, database: KubernetesObject, *, after: bool) -> tuple[str, str]:
     inherited = (
         _Inherited(archives.after, {}, archives.secret_after)
         if after
