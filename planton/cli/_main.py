@@ -12,6 +12,7 @@ import threading
 
 from planton.cli._exit import CHANGES, DONE, HUNG_UP, INTERRUPTED, TERMINATED, Stopped, report
 from planton.cli._output import Console, OutputError
+from planton.collector import rare_collections
 from planton.stopping import SECONDS, STOPPING
 
 TYPE_CHECKING = False  # Checkers go by the name; importing typing would be a tenth of the start-up.
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 _OVERVIEW = ("--help", "-h", "help")
 _AGAIN = 0.01
 """Seconds after which an exception of a signal is raised once more that nobody got."""
-_COLLECT_AFTER = 50_000
-"""New objects after which the garbage collector looks at them. They are small, and few of them are in cycles."""
 
 
 def run(argv: Sequence[str] | None) -> int:
@@ -38,7 +37,9 @@ def run(argv: Sequence[str] | None) -> int:
         The exit code.
     """
     console = Console()
-    with _signals(), _rare_collections():
+    # The interpreter looks through all objects once more when it ends, which takes longer than a small set to plan.
+    atexit.register(gc.freeze)
+    with _signals(), rare_collections():
         code = _run(sys.argv[1:] if argv is None else argv, console)
         try:
             console.flush()
@@ -101,19 +102,6 @@ def _say_what_is_waited_for(word: str, again: str) -> None:
         _say(
             f"{line}{word}: no new requests; waiting for {number} under way, up to {SECONDS} s; {again} ends at once\n"
         )
-
-
-@contextlib.contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Lets the garbage collector run rarely: what is imported and read stays to the end, and is looked at in vain."""
-    before = gc.get_threshold()
-    gc.set_threshold(_COLLECT_AFTER, *before[1:])
-    # The interpreter looks through all of it once more when it ends, which takes longer than a small set to plan.
-    atexit.register(gc.freeze)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 @contextlib.contextmanager

@@ -43,7 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     }
     | {"catalogue"},
     "cli": {"types", "errors", "quantity", "sensitive", "yaml_writer", "kinds", "manifest", "translate", "rendering"}
-    | {"catalogue", "cluster", "stopping", "words", ""},
+    | {"catalogue", "cluster", "collector", "stopping", "words", ""},
     "": {"errors", "lazy", "manifest", "rendering", "cluster"},
     "__main__": {"cli"},
 }
