@@ -20,7 +20,7 @@ from planton.cluster.planning.ahead import Ahead
 from planton.cluster.planning.order import Stage
 from planton.cluster.planning.stale import changed, only_new, only_over
 from planton.cluster.planning.steps import Step, change_of
-from planton.cluster.rounds import Rounds, too_fast
+from planton.cluster.rounds import Rounds
 from planton.errors import ClusterError
 from planton.translate.archive import ArchiveIdentity
 from planton.translate.archive_record import (
@@ -372,7 +372,7 @@ def write_record(server: Server, step: Step) -> Change:
     fresh = _fresh(step)
     rounds = Rounds()
     while rounds.again():
-        live = server.get(step.key)
+        rounds.saw(live := server.get(step.key))
         now = (live or {}).get("data") or {}
         if is_addition(step):
             _check_additions(step, fresh, now)
@@ -386,7 +386,7 @@ def write_record(server: Server, step: Step) -> Change:
                 raise
             continue
         return step.change
-    raise too_fast(step.key.subject, server.phase)
+    raise rounds.failed(step.key.subject, server.phase)
 
 
 def _check_additions(step: Step, fresh: Mapping[str, str], now: Mapping[str, str]) -> None:

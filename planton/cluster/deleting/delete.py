@@ -310,6 +310,7 @@ class Deleter:
         while rounds.again():
             try:
                 live = self._server.get(key) if before else None
+                rounds.saw(live)
                 # What is being deleted keeps it, or the operator would clean nothing up.
                 if live is None or live["metadata"]["uid"] != uid or live["metadata"].get("deletionTimestamp"):
                     return True

@@ -26,7 +26,7 @@ from planton.cluster.planning.order import Stage, place
 from planton.cluster.planning.plan import conflicts_of
 from planton.cluster.planning.stale import changed, credentials_in, is_source, only_new, only_over
 from planton.cluster.planning.steps import Decisions, Step, change_of
-from planton.cluster.rounds import Rounds, too_fast
+from planton.cluster.rounds import Rounds
 from planton.cluster.wait import (
     AwaitedDatabase,
     Deadline,
@@ -273,8 +273,11 @@ class Applier:
                 may_be_ours = may_be_ours or error.may_have_arrived
                 conflicts = conflicts_of(error, step.key.subject)
                 if error.status == 409 and (is_new or (step.live is not None and not conflicts)):
+                    rounds.saw(step.live)
                     if not rounds.again():
-                        raise too_fast(step.key.subject, self._server.phase) from None
+                        if rounds.is_race:
+                            raise rounds.failed(step.key.subject, self._server.phase) from None
+                        raise
                     if is_new:
                         step = second_thoughts.of_new(self._server, step, options, may_be_ours=may_be_ours)
                     else:
@@ -318,8 +321,8 @@ class Applier:
             again = self._server.get(step.key)
             if again is None:
                 return live
-            live = again
-        raise too_fast(step.key.subject, self._server.phase)
+            rounds.saw(live := again)
+        raise rounds.failed(step.key.subject, self._server.phase)
 
     def _copy_secrets(self) -> None:
         """Copies the storage Secret to namespaces of databases that appeared meanwhile, until there is none left."""

@@ -15,7 +15,7 @@ from planton.cluster.planning.diff import field_changes, removed_keys
 from planton.cluster.planning.plan import conflicts_of, foreign_object
 from planton.cluster.planning.stale import only_new, only_over
 from planton.cluster.planning.steps import change_of
-from planton.cluster.rounds import Rounds, too_fast
+from planton.cluster.rounds import Rounds
 from planton.cluster.synchronising.sync_state import NOT_OURS, PHASE
 from planton.errors import ClusterError, ConflictError
 from planton.translate.contract import KubernetesObject
@@ -59,13 +59,14 @@ def put(
     while rounds.again():
         live = looked[key] if is_first and key in looked else server.get(key)
         is_first = False
+        rounds.saw(live)
         if live is not None:
             _check_ours(key, desired, live)
             check(live)
         change = write_over(server, desired, live, effects=effects, remove=remove)
         if change is not None:
             return change
-    raise too_fast(key.subject, PHASE)
+    raise rounds.failed(key.subject, PHASE)
 
 
 def _check_ours(key: Key, desired: KubernetesObject, live: KubernetesObject) -> None:
