@@ -64,13 +64,20 @@ def brings_definition(key: Key, desired: Mapping[str, Any], live: Mapping[str, A
         live: What is there; None for nothing, where a CRD of an operator that was removed may be left.
 
     Returns:
-        True for a Deployment of the operator that is new or has another image.
+        True for a Deployment of the operator that is new or has another version; by its image where that says none.
     """
-    return is_operator(key) and (live is None or _images(desired) != _images(live))
+    if not is_operator(key) or live is None:
+        return is_operator(key)
+    before, after = _operator(live), _operator(desired)
+    if before is not None and after is not None and before.version and after.version:
+        return before.version != after.version
+    return _images(desired) != _images(live)
 
 
 def _images(deployment: Mapping[str, Any]) -> list[str]:
-    return [str(one.get("image", "")) for one in deployment["spec"]["template"]["spec"]["containers"]]
+    containers = (deployment["spec"]["template"].get("spec") or {}).get("containers") or ()
+    images = [str(one.get("image", "")) for one in containers]
+    return [one for one in images if _runs_operator(one)] or images
 
 
 def _operator(deployment: Mapping[str, Any]) -> LiveOperator | None:

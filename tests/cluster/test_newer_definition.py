@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import planton
+from planton.cluster.api.connection import ApiError
+from planton.cluster.api.resources import POSTGRESQL, Key, key_of
+from planton.cluster.api.server import Server
 from planton.cluster.planning.apply import Applier
 from planton.cluster.wait import CRD_KEY
 from planton.errors import ClusterError
 from sandbox import Sandbox
 from tests import manifests
 from tests.cluster.conftest import SETTINGS, Installed, words
-from tests.cluster.objects import namespace
+from tests.cluster.objects import foreign_database, namespace
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
@@ -37,6 +38,20 @@ def define(installed: Installed, versions: list[str]) -> None:
     known(crd)[:] = versions
     patch = {"spec": {"versions": crd["spec"]["versions"]}}
     installed.api.request("PATCH", CRD_KEY.path, patch, content_type="application/merge-patch+json")
+    one = foreign_database("young")
+    one["spec"]["postgresql"]["version"] = VERSION
+    installed.until(lambda: is_taken(installed, one) == (VERSION in versions))
+
+
+def is_taken(installed: Installed, one: Any) -> bool:
+    """Whether the API server goes by the definition with that version by now."""
+    try:
+        installed.harness.server.apply(key_of(one), one, dry_run=True)
+    except ApiError as error:
+        if error.status != 422:
+            raise
+        return False
+    return True
 
 
 @pytest.fixture
@@ -51,39 +66,58 @@ def outdated() -> Iterator[Installed]:
         other = planton.loads(manifests.operator(spec=SETTINGS, version="2.0.1"))
         with pytest.raises(ClusterError, match="Deployment"):
             made.cluster.apply(other, timeout=2.0)
-        define(made, [one for one in known(made.api.request("GET", CRD_KEY.path)) if one != VERSION])
         made.harness.apply([namespace("young")])
+        define(made, [one for one in known(made.api.request("GET", CRD_KEY.path)) if one != VERSION])
         yield made
 
 
 def test_an_api_server_that_has_not_heard_of_it_yet_is_asked_again(
     outdated: Installed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As if the operator had told another API server than the one that is asked: here it takes a moment more.
-    wait = Applier._wait_for_operator
-    late: list[threading.Timer] = []
+    # As if the operator had told another API server than the one that is asked: here it is told when it has refused.
+    wait, apply = Applier._wait_for_operator, Server.apply
+    newer: list[str] = []
+    refused: list[int] = []
 
     def wait_and_forget(self: Applier, keys: Any) -> None:
         wait(self, keys)
-        newer = outdated.api.request("GET", CRD_KEY.path)
-        late.append(threading.Timer(1.0, lambda: define(outdated, known(newer))))
-        define(outdated, [one for one in known(newer) if one != VERSION])
-        late[0].start()
+        newer[:] = known(outdated.api.request("GET", CRD_KEY.path))
+        define(outdated, [one for one in newer if one != VERSION])
+
+    def apply_and_tell(self: Server, key: Key, obj: Any, **options: Any) -> Any:
+        try:
+            return apply(self, key, obj, **options)
+        except ApiError as error:
+            if newer and not refused and key.resource is POSTGRESQL:
+                refused.append(error.status)
+                define(outdated, newer)
+            raise
 
     monkeypatch.setattr(Applier, "_wait_for_operator", wait_and_forget)
+    monkeypatch.setattr(Server, "apply", apply_and_tell)
     monkeypatch.setattr("planton.cluster.planning.apply._NEWS_SECONDS", 60.0)
     done = outdated.apply(outdated.operator + DATABASE)
-    late[0].join()
     assert words(done)["postgresql/young/db-young"] == "created"
-    lines = map(json.loads, outdated.sandbox.audit_log.read_text().splitlines())
-    codes = [
-        one["responseStatus"]["code"]
-        for one in lines
-        if one["verb"] == "patch" and one["stage"] == "ResponseComplete" and "dryRun" not in one["requestURI"]
-        if one["objectRef"]["resource"] == "postgresqls" and one["user"]["username"] == "sandbox-admin"
-    ]
-    assert codes[0] == 422
-    assert codes[-1] == 201
+    assert refused == [422]
+
+
+def test_what_the_new_definition_does_not_have_either_is_said_so(
+    outdated: Installed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait = Applier._wait_for_operator
+
+    def wait_and_forget(self: Applier, keys: Any) -> None:
+        wait(self, keys)
+        newer = known(outdated.api.request("GET", CRD_KEY.path))
+        define(outdated, [one for one in newer if one != VERSION])
+
+    monkeypatch.setattr(Applier, "_wait_for_operator", wait_and_forget)
+    monkeypatch.setattr("planton.cluster.planning.apply._NEWS_SECONDS", 0.5)
+    with pytest.raises(ClusterError, match="Unsupported value") as caught:
+        outdated.apply(outdated.operator + DATABASE)
+    assert "the operator of this set has registered just now: it does not have that either" in caught.value.remedy
+    assert "alone" not in caught.value.remedy
+    assert words(caught.value.changes)["Deployment/postgres-operator/postgres-operator"] == "configured"
 
 
 def test_a_database_waits_for_the_definition_of_the_operator_in_its_set(outdated: Installed) -> None:

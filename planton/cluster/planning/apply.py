@@ -49,6 +49,10 @@ CopySteps = Callable[[], list[Step]]
 # permissions in it; nor is a definition that the operator has just registered.
 _NEWS_SECONDS = 3.0
 _COPY_ROUNDS = 20
+_NOT_IN_NEW_DEFINITION = (
+    "So says the definition of databases that the operator of this set has registered just now: it does not have that "
+    "either. Correct the manifest, then run the same command again: it goes on from what is done."
+)
 
 
 class Applier:
@@ -288,6 +292,8 @@ class Applier:
                 is_young = error.status in (403, 404) and step.key.namespace in self._new_namespaces
                 is_early = self._is_before_definition(step, error)
                 if not (is_young or is_early) or time.monotonic() > end:
+                    if is_early:
+                        error.reword(remedy=_NOT_IN_NEW_DEFINITION)
                     raise
             else:
                 if is_new and not was_created:
