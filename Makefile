@@ -34,7 +34,7 @@ tests: $(STAMP) ## the tests, those against the sandbox included
 tests-bounds: $(STAMP) ## the pure tests with the oldest and the newest dependencies
 	@$(BIN)/python scripts/bounds.py
 
-bench: $(STAMP) ## measures how fast it is (20 minutes, on a quiet machine); writes docs/performance.md
+bench: $(STAMP) ## measures how fast it is (ten minutes, on a quiet machine); writes docs/performance.md
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes --requirement requirements/bench.txt
 	@$(BIN)/python -m sandbox build
 	@for name in start_up rendering cluster catalogue; do $(BIN)/python -m benchmarks.$$name --write || exit 1; done
