@@ -18,9 +18,14 @@ from tests.thorough import examples
 # CI tries the same examples each time, so that what fails there fails for its change; by hand new ones are found.
 # How quickly they come depends on what else the machine does, and the first one in a fresh clone waits for tables that
 # are made by each worker at once: that fails nothing.
-_ANY_SPEED = [HealthCheck.too_slow]
-settings.register_profile("by hand", max_examples=examples(100), suppress_health_check=_ANY_SPEED)
-settings.register_profile("ci", max_examples=examples(100), derandomize=True, suppress_health_check=_ANY_SPEED)
+for _name, _is_ci in (("by hand", False), ("ci", True)):
+    settings.register_profile(
+        _name,
+        max_examples=examples(100),
+        derandomize=_is_ci,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
 settings.load_profile("ci" if os.environ.get("CI") else "by hand")
 
 # A shell that starts a job in the background makes it ignore Ctrl-C, and what it starts inherits that: the tests of
