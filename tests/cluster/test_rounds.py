@@ -30,48 +30,46 @@ pytestmark = pytest.mark.cluster
 
 
 @dataclass(frozen=True, slots=True)
-class Webhook(Server):
-    """A server that refuses every write of what is there by 409, as an admission webhook may, and changes nothing."""
+class Disturbed(Server):
+    """A server to which something happens before each write of an object that is there."""
 
-    asked: list[Key] = field(default_factory=list)
-
-    def _refuse(self, key: Key) -> None:
-        if self.get(key) is not None:
-            self.asked.append(key)
-            raise ApiError("denied: not on Mondays", subject=key.subject, phase="apply", status=409, reason="Conflict")
+    def happen(self, key: Key) -> None:
+        raise NotImplementedError
 
     def apply(
         self, key: Key, obj: KubernetesObject, *, force: bool = False, dry_run: bool = False
     ) -> tuple[KubernetesObject, bool]:
-        self._refuse(key)
+        if self.get(key) is not None:
+            self.happen(key)
         return Server.apply(self, key, obj, dry_run=dry_run, force=force)
 
     def merge(self, key: Key, patch: KubernetesObject) -> KubernetesObject:
-        self._refuse(key)
+        self.happen(key)
         return Server.merge(self, key, patch)
 
 
 @dataclass(frozen=True, slots=True)
-class Outrun(Server):
-    """A server to which somebody else always comes first with an object that is there, so often."""
+class Webhook(Disturbed):
+    """A server that refuses such a write by 409, as an admission webhook may, and changes nothing."""
+
+    asked: list[Key] = field(default_factory=list)
+
+    def happen(self, key: Key) -> None:
+        self.asked.append(key)
+        raise ApiError("denied: not on Mondays", subject=key.subject, phase="apply", status=409, reason="Conflict")
+
+
+@dataclass(frozen=True, slots=True)
+class Outrun(Disturbed):
+    """A server to which somebody else always comes first, so often."""
 
     edit: Callable[[Key], object] = lambda key: None
     left: list[None] = field(default_factory=list)
 
-    def _first(self, key: Key) -> None:
-        if self.left and self.get(key) is not None:
+    def happen(self, key: Key) -> None:
+        if self.left:
             self.left.pop()
             self.edit(key)
-
-    def apply(
-        self, key: Key, obj: KubernetesObject, *, force: bool = False, dry_run: bool = False
-    ) -> tuple[KubernetesObject, bool]:
-        self._first(key)
-        return Server.apply(self, key, obj, dry_run=dry_run, force=force)
-
-    def merge(self, key: Key, patch: KubernetesObject) -> KubernetesObject:
-        self._first(key)
-        return Server.merge(self, key, patch)
 
 
 def outrun(harness: Harness, phase: str, times: int) -> Outrun:
