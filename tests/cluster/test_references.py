@@ -363,11 +363,13 @@ def test_no_permission_is_an_error_and_never_absent(installed: Installed, name: 
 
 def policy(space: str) -> tuple[Object, Object]:
     """Makes the server refuse Secrets of a namespace, in words that hold what is in them."""
-    constraints = {
-        "resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["secrets"]}]
-    }
+    operations = ["CREATE", "UPDATE"]
+    rules = [{"apiGroups": [""], "apiVersions": ["v1"], "operations": operations, "resources": ["secrets"]}]
+    # In that namespace alone: a policy is in force for others some time after it is gone, too.
+    selector = {"matchLabels": {"kubernetes.io/metadata.name": space}}
+    constraints = {"resourceRules": rules, "namespaceSelector": selector}
     rule = {
-        "expression": f"object.metadata.namespace != '{space}'",
+        "expression": "false",
         "messageExpression": "'not with ' + object.data['AWS_SECRET_ACCESS_KEY']",
     }
     spec = {"failurePolicy": "Fail", "matchConstraints": constraints, "validations": [rule]}
