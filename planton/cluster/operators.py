@@ -68,16 +68,16 @@ def brings_definition(key: Key, desired: Mapping[str, Any], live: Mapping[str, A
     """
     if not is_operator(key) or live is None:
         return is_operator(key)
-    before, after = _operator(live), _operator(desired)
-    if before is not None and after is not None and before.version and after.version:
-        return before.version != after.version
-    return _images(desired) != _images(live)
+    return _release(desired) != _release(live)
 
 
-def _images(deployment: Mapping[str, Any]) -> list[str]:
+def _release(deployment: Mapping[str, Any]) -> str:
+    """The version of the operator in a Deployment, or its image where that says none."""
     containers = (deployment["spec"]["template"].get("spec") or {}).get("containers") or ()
     images = [str(one.get("image", "")) for one in containers]
-    return [one for one in images if _runs_operator(one)] or images
+    image = next(filter(_runs_operator, images), "".join(images[:1]))
+    version = _VERSION.search(image)
+    return version[1] if version else image
 
 
 def _operator(deployment: Mapping[str, Any]) -> LiveOperator | None:
