@@ -1,6 +1,6 @@
 """Runs the tests of bad days and writes what they saw into docs/reliability.md.
 
-    python scripts/reliability.py            all, with 50 random moments each (a quarter of an hour)
+    python scripts/reliability.py            all, with 50 runs killed of each kind (a quarter of an hour)
     python scripts/reliability.py --tries 5  fewer moments
     python scripts/reliability.py tests/faults/test_permissions.py
                                              these alone; rows of others stay as they are

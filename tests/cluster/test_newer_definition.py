@@ -71,18 +71,27 @@ def outdated() -> Iterator[Installed]:
         yield made
 
 
+def forgotten(installed: Installed, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Takes the version out again as soon as the operator has registered it; gives what it had, once that is so."""
+    wait = Applier._wait_for_operator
+    newer: list[str] = []
+
+    def wait_and_forget(self: Applier, keys: Any) -> None:
+        wait(self, keys)
+        newer[:] = known(installed.api.request("GET", CRD_KEY.path))
+        define(installed, [one for one in newer if one != VERSION])
+
+    monkeypatch.setattr(Applier, "_wait_for_operator", wait_and_forget)
+    return newer
+
+
 def test_an_api_server_that_has_not_heard_of_it_yet_is_asked_again(
     outdated: Installed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As if the operator had told another API server than the one that is asked: here it is told when it has refused.
-    wait, apply = Applier._wait_for_operator, Server.apply
-    newer: list[str] = []
+    apply = Server.apply
+    newer = forgotten(outdated, monkeypatch)
     refused: list[int] = []
-
-    def wait_and_forget(self: Applier, keys: Any) -> None:
-        wait(self, keys)
-        newer[:] = known(outdated.api.request("GET", CRD_KEY.path))
-        define(outdated, [one for one in newer if one != VERSION])
 
     def apply_and_tell(self: Server, key: Key, obj: Any, **options: Any) -> Any:
         try:
@@ -93,7 +102,6 @@ def test_an_api_server_that_has_not_heard_of_it_yet_is_asked_again(
                 define(outdated, newer)
             raise
 
-    monkeypatch.setattr(Applier, "_wait_for_operator", wait_and_forget)
     monkeypatch.setattr(Server, "apply", apply_and_tell)
     monkeypatch.setattr("planton.cluster.planning.apply._NEWS_SECONDS", 60.0)
     done = outdated.apply(outdated.operator + DATABASE)
@@ -104,14 +112,7 @@ def test_an_api_server_that_has_not_heard_of_it_yet_is_asked_again(
 def test_what_the_new_definition_does_not_have_either_is_said_so(
     outdated: Installed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wait = Applier._wait_for_operator
-
-    def wait_and_forget(self: Applier, keys: Any) -> None:
-        wait(self, keys)
-        newer = known(outdated.api.request("GET", CRD_KEY.path))
-        define(outdated, [one for one in newer if one != VERSION])
-
-    monkeypatch.setattr(Applier, "_wait_for_operator", wait_and_forget)
+    forgotten(outdated, monkeypatch)
     monkeypatch.setattr("planton.cluster.planning.apply._NEWS_SECONDS", 0.5)
     with pytest.raises(ClusterError, match="Unsupported value") as caught:
         outdated.apply(outdated.operator + DATABASE)
